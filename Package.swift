@@ -1,0 +1,65 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What every target is compiled with. One loop at the end of this file applies it.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+// The module graph is the table in ARCHITECTURE.md; Scripts/check-boundaries holds the imports to it.
+let package = Package(
+    name: "postern",
+    products: [],
+    targets: [
+        .target(name: "Primitives"),
+        .target(name: "SDP", dependencies: ["Primitives"]),
+        .target(name: "ICE", dependencies: ["Primitives"]),
+        .target(name: "RTP", dependencies: ["Primitives"]),
+        .target(name: "Congestion", dependencies: ["Primitives"]),
+        .target(name: "DTLSSRTP", dependencies: ["Primitives", "COpenSSL", "CSRTP"]),
+        .target(name: "Peer", dependencies: ["Primitives", "SDP", "ICE", "RTP", "Congestion", "DTLSSRTP"]),
+        .target(name: "PeerIO", dependencies: ["Primitives", "CLinuxIO"]),
+        .target(name: "Media", dependencies: ["Primitives", "COpus", "CVPX", "CFFmpeg"]),
+        .target(name: "SimulatedNetwork", dependencies: ["Primitives"]),
+        .target(name: "FixtureSupport", dependencies: ["Primitives"]),
+
+        .systemLibrary(
+            name: "COpenSSL", path: "Sources/System/COpenSSL", pkgConfig: "openssl",
+            providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CSRTP", path: "Sources/System/CSRTP", pkgConfig: "libsrtp2",
+            providers: [.apt(["libsrtp2-dev"])]),
+        .systemLibrary(
+            name: "COpus", path: "Sources/System/COpus", pkgConfig: "opus",
+            providers: [.apt(["libopus-dev"])]),
+        .systemLibrary(
+            name: "CVPX", path: "Sources/System/CVPX", pkgConfig: "vpx",
+            providers: [.apt(["libvpx-dev"])]),
+        .systemLibrary(
+            name: "CFFmpeg", path: "Sources/System/CFFmpeg",
+            pkgConfig: "libavformat libavcodec libswscale libswresample libavutil",
+            providers: [
+                .apt(["libavformat-dev", "libavcodec-dev", "libswscale-dev", "libswresample-dev"])
+            ]),
+        .systemLibrary(name: "CLinuxIO", path: "Sources/System/CLinuxIO"),
+
+        .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
+        .testTarget(name: "SDPTests", dependencies: ["SDP", "FixtureSupport"]),
+        .testTarget(name: "ICETests", dependencies: ["ICE", "SimulatedNetwork", "FixtureSupport"]),
+        .testTarget(name: "RTPTests", dependencies: ["RTP", "FixtureSupport"]),
+        .testTarget(name: "CongestionTests", dependencies: ["Congestion"]),
+        .testTarget(name: "DTLSSRTPTests", dependencies: ["DTLSSRTP", "FixtureSupport"]),
+        .testTarget(
+            name: "PeerTests",
+            dependencies: ["Peer", "SDP", "ICE", "RTP", "DTLSSRTP", "SimulatedNetwork", "FixtureSupport"]),
+        .testTarget(name: "PeerIOTests", dependencies: ["PeerIO"]),
+        .testTarget(name: "MediaTests", dependencies: ["Media", "FixtureSupport"]),
+        .testTarget(name: "SimulatedNetworkTests", dependencies: ["SimulatedNetwork"]),
+    ]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = settings
+}

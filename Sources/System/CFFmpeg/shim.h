@@ -1,0 +1,4 @@
+#ifndef POSTERN_CFFMPEG_SHIM_H
+#define POSTERN_CFFMPEG_SHIM_H
+
+#endif

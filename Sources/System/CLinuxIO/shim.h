@@ -1,0 +1,4 @@
+#ifndef POSTERN_CLINUXIO_SHIM_H
+#define POSTERN_CLINUXIO_SHIM_H
+
+#endif

@@ -1,0 +1,4 @@
+#ifndef POSTERN_COPUS_SHIM_H
+#define POSTERN_COPUS_SHIM_H
+
+#endif

@@ -1,0 +1,4 @@
+#ifndef POSTERN_CSRTP_SHIM_H
+#define POSTERN_CSRTP_SHIM_H
+
+#endif

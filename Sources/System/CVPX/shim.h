@@ -1,0 +1,4 @@
+#ifndef POSTERN_CVPX_SHIM_H
+#define POSTERN_CVPX_SHIM_H
+
+#endif
