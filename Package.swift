@@ -2,11 +2,13 @@
 import PackageDescription
 
 /// What every target is compiled with. One loop at the end of this file applies it.
-let settings: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .strictMemorySafety(),
-    .enableUpcomingFeature("ExistentialAny"),
-]
+/// `POSTERN_STRICT=1`, which the checks set, turns warnings into errors.
+let settings: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .strictMemorySafety(),
+        .enableUpcomingFeature("ExistentialAny"),
+    ] + (Context.environment["POSTERN_STRICT"] == "1" ? [.treatAllWarnings(as: .error)] : [])
 
 // The module graph is the table in ARCHITECTURE.md; Scripts/check-boundaries holds the imports to it.
 let package = Package(
