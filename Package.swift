@@ -51,14 +51,14 @@ let package = Package(
         .testTarget(name: "SDPTests", dependencies: ["SDP", "FixtureSupport"]),
         .testTarget(name: "ICETests", dependencies: ["ICE", "SimulatedNetwork", "FixtureSupport"]),
         .testTarget(name: "RTPTests", dependencies: ["RTP", "FixtureSupport"]),
-        .testTarget(name: "CongestionTests", dependencies: ["Congestion"]),
+        .testTarget(name: "CongestionTests", dependencies: ["Congestion", "SimulatedNetwork"]),
         .testTarget(name: "DTLSSRTPTests", dependencies: ["DTLSSRTP", "FixtureSupport"]),
         .testTarget(
             name: "PeerTests",
             dependencies: ["Peer", "SDP", "ICE", "RTP", "DTLSSRTP", "SimulatedNetwork", "FixtureSupport"]),
         .testTarget(name: "PeerIOTests", dependencies: ["PeerIO"]),
         .testTarget(name: "MediaTests", dependencies: ["Media", "FixtureSupport"]),
-        .testTarget(name: "SimulatedNetworkTests", dependencies: ["SimulatedNetwork"]),
+        .testTarget(name: "SimulatedNetworkTests", dependencies: ["SimulatedNetwork", "FixtureSupport"]),
     ]
 )
 
