@@ -78,3 +78,14 @@ public struct CallJournal: Sendable {
         return milliseconds(to: .firstRTPReceived).map { max(dtls, $0) } ?? dtls
     }
 }
+
+extension CallJournal {
+    /// Whether nothing further is to be expected of the call.
+    public var hasFailed: Bool {
+        if case .failed = connectionState { return true }
+        return false
+    }
+
+    /// Whether the other side ended the call.
+    public var wasClosedByPeer: Bool { connectionState == .closed }
+}
