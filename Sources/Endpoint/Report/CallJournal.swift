@@ -42,8 +42,8 @@ public struct CallJournal: Sendable {
         case .frame(_, let mid): framesReceived[mid, default: 0] += 1
         case .remoteBye: remoteBye = true
         case .targetBitrate(let rate): targetBitrate = rate
-        case .telephoneEvent(let code, _, _):
-            if telephoneEvents.count < Self.maximumFacts { telephoneEvents.append(code) }
+        case .telephoneEvent(let event, _):
+            if event.isEnd, telephoneEvents.count < Self.maximumFacts { telephoneEvents.append(event.event) }
         default: break
         }
     }

@@ -6,12 +6,13 @@ import SDP
 
 /// Media in: decrypt, find the stream, feed its jitter buffer.
 extension PeerEngine {
-    mutating func receiveRTP(_ datagram: Datagram, at now: Instant, into out: inout Output) {
+    mutating func receiveRTP(_ datagram: inout Datagram, at now: Instant, into out: inout Output) {
         guard srtp != nil else {
             keepEarly(datagram, .rtp, at: now, into: &out)
             return
         }
-        var packet = datagram.bytes
+        var packet: [UInt8] = []
+        swap(&packet, &datagram.bytes)
         do {
             try srtp?.unprotectRTP(&packet)
         } catch {
@@ -27,12 +28,8 @@ extension PeerEngine {
         guard let route = route(header, packet: packet, at: now, into: &out) else { return }
         var isRetransmission = false
         if case .retransmission(let base) = route {
-            guard let receiver = receivers[base],
-                let original = receiver.unwrapRetransmission(header: header, packet: &packet),
-                let unwrapped = try? RTPHeader(parsing: packet)
-            else { return }
-            _ = original
-            header = unwrapped
+            // Padding on the retransmission stream (a probe for bandwidth) is no packet of the media.
+            guard receivers[base]?.retransmissions.unwrap(&header, &packet) == true else { return }
             isRetransmission = true
         }
         guard receivers[header.ssrc] != nil else { return }
@@ -83,8 +80,8 @@ extension PeerEngine {
             refuse("\(configuration.limits.receiveStreams) streams are the limit")
             return nil
         }
-        if let apt = section.retransmissionTypes[header.payloadType] {
-            guard let base = routes.base(ofRetransmission: header.ssrc, apt: apt, in: section, receivers: receivers)
+        if section.retransmissionTypes[header.payloadType] != nil {
+            guard let base = routes.base(ofRetransmission: header.ssrc, in: section, receivers: receivers)
             else {
                 counters.packetsDropped += 1
                 refuse("a retransmission whose own stream is not known yet")
@@ -93,20 +90,18 @@ extension PeerEngine {
             routes.retransmissions[header.ssrc] = base
             return .retransmission(of: base)
         }
-        guard let format = section.format(of: header.payloadType) else {
+        guard let codec = section.codecsByPayloadType[header.payloadType] else {
             counters.packetsDropped += 1
             refuse("payload type \(header.payloadType) was not agreed for section \(section.mid)")
             return nil
         }
-        let inSection = receivers.values.count { $0.mid == section.mid }
+        let inSection = receivers.values.count(where: { $0.mid == section.mid })
         guard inSection < configuration.limits.receiveStreamsPerSection else {
             counters.packetsDropped += 1
             refuse("\(inSection) streams in section \(section.mid) are the limit")
             return nil
         }
-        receivers[header.ssrc] = ReceiverState(
-            mid: section.mid, stream: ReceiveStream(configuration: .init(section, ssrc: header.ssrc, format: format)),
-            retransmissionTypes: section.retransmissionTypes)
+        receivers[header.ssrc] = ReceiverState(section: section, ssrc: header.ssrc, clockRate: Int(codec.clockRate))
         if let roundTrip = ice.currentRoundTripTime { receivers[header.ssrc]?.stream.roundTripTime = roundTrip }
         trace(
             .peer(.streamCreated(ssrc: header.ssrc, mid: section.mid, routedBy: rule)), at: now, into: &out)
@@ -127,14 +122,13 @@ extension PeerEngine {
                     into: &out)
                 out.events.append(.frame(frame, mid: mid))
             case .sendNACK(let lost):
-                feedback.append(.genericNACK(GenericNACK(sender: reports.feedbackSSRC, media: ssrc, lost: lost)))
+                feedback.append(
+                    .genericNACK(GenericNACK(senderSSRC: feedbackSSRC, mediaSSRC: ssrc, lost: lost)))
             case .requestKeyframe:
-                feedback.append(.pictureLossIndication(.init(sender: reports.feedbackSSRC, media: ssrc)))
-                receivers[ssrc]?.stream.noteKeyframeRequestSent()
+                feedback.append(
+                    .pictureLossIndication(PictureLossIndication(senderSSRC: feedbackSSRC, mediaSSRC: ssrc)))
             case .telephoneEvent(let event):
-                out.events.append(
-                    .telephoneEvent(
-                        code: event.code, durationMilliseconds: event.durationMilliseconds, mid: mid))
+                out.events.append(.telephoneEvent(event, mid: mid))
             }
         }
         receiveOutput.removeAll()
@@ -145,18 +139,20 @@ extension PeerEngine {
     public mutating func requestKeyframes(at now: Instant, into out: inout Output) {
         for (ssrc, receiver) in receivers where receiver.stream.kind == .video {
             sendRTCP(
-                [.pictureLossIndication(.init(sender: reports.feedbackSSRC, media: ssrc))], at: now, into: &out)
+                [.pictureLossIndication(PictureLossIndication(senderSSRC: feedbackSSRC, mediaSSRC: ssrc))], at: now,
+                into: &out)
         }
     }
 
     // MARK: RTCP
 
-    mutating func receiveRTCP(_ datagram: Datagram, at now: Instant, into out: inout Output) {
+    mutating func receiveRTCP(_ datagram: inout Datagram, at now: Instant, into out: inout Output) {
         guard srtp != nil else {
             keepEarly(datagram, .rtcp, at: now, into: &out)
             return
         }
-        var packet = datagram.bytes
+        var packet: [UInt8] = []
+        swap(&packet, &datagram.bytes)
         do {
             try srtp?.unprotectRTCP(&packet)
         } catch {
@@ -175,12 +171,12 @@ extension PeerEngine {
     private mutating func apply(_ packet: RTCPPacket, at now: Instant, into out: inout Output) {
         switch packet {
         case .senderReport(let report):
-            receivers[report.ssrc]?.stream.noteSenderReport(ntp: report.ntp, rtp: report.rtpTimestamp, at: now)
+            receivers[report.ssrc]?.stream.noteSenderReport(report, at: now)
             if let receiver = receivers[report.ssrc] {
                 out.events.append(
                     .senderReport(
                         mid: receiver.mid, ntp: report.ntp,
-                        timestamp: receiver.stream.unwrapped(report.rtpTimestamp)))
+                        timestamp: receiver.stream.unwrapped(report.timestamp)))
             }
             for block in report.reports { apply(block, at: now, into: &out) }
         case .receiverReport(let report):
@@ -188,10 +184,12 @@ extension PeerEngine {
         case .genericNACK(let nack):
             retransmit(nack, at: now, into: &out)
         case .pictureLossIndication(let request):
-            keyframeAsked(for: request.media, isFIR: false, sequence: 0, at: now, into: &out)
+            for mid in senders.keys.sorted() where senders[mid]?.stream.receive(request) == true {
+                keyframeAsked(mid: mid, at: now, into: &out)
+            }
         case .fullIntraRequest(let request):
-            for entry in request.entries {
-                keyframeAsked(for: entry.ssrc, isFIR: true, sequence: entry.sequence, at: now, into: &out)
+            for mid in senders.keys.sorted() where senders[mid]?.stream.receive(request) == true {
+                keyframeAsked(mid: mid, at: now, into: &out)
             }
         case .transportFeedback(let feedback):
             apply(feedback, at: now)
@@ -210,22 +208,14 @@ extension PeerEngine {
 
     private mutating func apply(_ block: ReportBlock, at now: Instant, into out: inout Output) {
         guard let mid = senders.first(where: { $0.value.stream.ssrc == block.ssrc })?.key else { return }
-        senders[mid]?.stream.receive(report: block, wallClock: wallClock, at: now)
-        guard let stream = senders[mid]?.stream else { return }
-        if let roundTrip = stream.roundTripTime {
-            for ssrc in receivers.keys { receivers[ssrc]?.stream.roundTripTime = roundTrip }
-        }
+        senders[mid]?.stream.receive(report: block, at: now)
         bandwidth.receive(
-            fractionLost: Double(block.fractionLost) / 256, roundTripTime: stream.roundTripTime, at: now)
+            fractionLost: Double(block.fractionLost) / 256, roundTripTime: roundTripTime, at: now)
         out.events.append(.lossReported(mid: mid, fraction: Double(block.fractionLost) / 256))
     }
 
-    private mutating func keyframeAsked(
-        for ssrc: SSRC, isFIR: Bool, sequence: UInt8, at now: Instant, into out: inout Output
-    ) {
-        guard let mid = senders.first(where: { $0.value.stream.ssrc == ssrc })?.key else { return }
-        guard senders[mid]?.acceptKeyframeRequest(isFIR: isFIR, sequence: sequence, at: now) == true else { return }
-        out.events.append(.keyframeRequested(mid: mid))
+    private mutating func keyframeAsked(mid: String, at now: Instant, into out: inout Output) {
+        if senders[mid]?.grantsKeyframe(at: now) == true { out.events.append(.keyframeRequested(mid: mid)) }
     }
 }
 

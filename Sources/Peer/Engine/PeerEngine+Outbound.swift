@@ -44,9 +44,9 @@ extension PeerEngine {
     }
 
     mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.ssrc == nack.media })?.key else { return }
+        guard let mid = senders.first(where: { $0.value.stream.ssrc == nack.mediaSSRC })?.key else { return }
         packetScratch.removeAll(keepingCapacity: true)
-        senders[mid]?.stream.retransmit(nack, at: now, into: &packetScratch)
+        senders[mid]?.stream.retransmit(nack, at: now, rtt: roundTripTime, into: &packetScratch)
         for packet in packetScratch {
             pacer.enqueue(
                 PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .retransmission, at: now)
@@ -62,9 +62,8 @@ extension PeerEngine {
     }
 
     private mutating func depart(_ packet: inout OutboundPacket, at now: Instant, into out: inout Output) {
-        if let offset = packet.transportSequenceOffset {
-            let number = bandwidth.history.noteSent(bytes: packet.bytes.count, at: now)
-            packet.bytes.overwrite(number.rawValue, at: offset)
+        if packet.transportSequenceOffset != nil || packet.sendTimeOffset != nil {
+            packet.stamp(transportSequence: bandwidth.noteSent(bytes: packet.bytes.count, at: now), at: now)
         }
         do {
             try srtp?.protectRTP(&packet.bytes)
@@ -95,21 +94,15 @@ struct SenderState: Sendable {
     var stream: SendStream
     var isActive = true
     var framesDropped = 0
-    private var lastKeyframeRequest: Instant?
-    private var lastFIRSequence: UInt8?
+    private var lastKeyframe: Instant?
 
     init(stream: SendStream) { self.stream = stream }
 
-    /// Keyframes are dear: requests closer than 300 ms to the last granted one are counted and not passed on. A repeated
-    /// FIR has the same sequence number and is not a new request (RFC 5104 §4.3.1.2).
-    mutating func acceptKeyframeRequest(isFIR: Bool, sequence: UInt8, at now: Instant) -> Bool {
-        stream.noteKeyframeRequest(isFIR: isFIR)
-        if isFIR {
-            guard lastFIRSequence != sequence else { return false }
-            lastFIRSequence = sequence
-        }
-        if let last = lastKeyframeRequest, now - last < .milliseconds(300) { return false }
-        lastKeyframeRequest = now
+    /// Keyframes are dear: requests closer than 300 ms to the last granted one are counted and not passed on; whoever
+    /// still misses one asks again.
+    mutating func grantsKeyframe(at now: Instant) -> Bool {
+        if let last = lastKeyframe, now - last < .milliseconds(300) { return false }
+        lastKeyframe = now
         return true
     }
 }

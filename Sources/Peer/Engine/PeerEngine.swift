@@ -37,10 +37,16 @@ public struct PeerEngine {
     var iceOutput = ICEAgent.Output()
     var dtls: DTLSTransport?
     var dtlsOutput = DTLSTransport.Output()
+    /// What DTLS agreed on; exists only after the other side's certificate matched its fingerprint.
+    var association: DTLSTransport.Association?
     var srtp: SRTPSession?
 
     /// The agreed session; `nil` before the first answer.
     var session: NegotiatedSession?
+    /// Header extensions that may arrive; bundled sections share their numbers (RFC 8843 §9).
+    var extensions = HeaderExtensionMap()
+    /// Whom feedback is from: one of our sending streams, or an SSRC of our own where we only receive.
+    var feedbackSSRC: SSRC
     var senders: [String: SenderState] = [:]
     var receivers: [SSRC: ReceiverState] = [:]
     var routes = RoutingTable()
@@ -73,6 +79,7 @@ public struct PeerEngine {
         ice = ICEAgent(configuration: agent, random: random.split())
         reports = ReportScheduler(cname: cname, random: random.split())
         transportFeedback = TransportFeedbackState()
+        feedbackSSRC = SSRC(UInt32(truncatingIfNeeded: random.next()) | 1)
         pacer = Pacer(maximumPackets: configuration.limits.pacerPackets)
         bandwidth = BandwidthEstimator(
             minimum: configuration.bitrates.minimum, start: configuration.bitrates.start,
@@ -120,8 +127,10 @@ public struct PeerEngine {
     // MARK: Network
 
     /// A datagram from one of our sockets.
-    public mutating func receive(_ datagram: Datagram, at now: Instant, into out: inout Output) {
+    public mutating func receive(_ datagram: consuming Datagram, at now: Instant, into out: inout Output) {
         guard !isClosed else { return }
+        // The only reference to the bytes, so that they are decrypted where they lie.
+        var datagram = datagram
         counters.packetsReceived += 1
         counters.bytesReceived += datagram.bytes.count
         switch PacketClass(datagram.bytes) {
@@ -132,9 +141,9 @@ public struct PeerEngine {
         case .dtls:
             receiveDTLS(datagram, at: now, into: &out)
         case .rtp:
-            receiveRTP(datagram, at: now, into: &out)
+            receiveRTP(&datagram, at: now, into: &out)
         case .rtcp:
-            receiveRTCP(datagram, at: now, into: &out)
+            receiveRTCP(&datagram, at: now, into: &out)
         case .turnChannel:
             drop(datagram, .turnChannel, .turnChannelUnknown, at: now, into: &out)
         case .zrtp, .unknown:

@@ -10,7 +10,7 @@ public struct TraceEvent: Sendable {
 
     public enum Detail: Sendable {
         case ice(ICETrace)
-        case dtls(DTLSTrace)
+        case dtls(DTLSTransport.Trace)
         case rtp(RTPTrace, SSRC)
         case peer(PeerTrace)
     }
@@ -34,7 +34,6 @@ public enum PeerTrace: Hashable, Sendable {
     case malformedRTCP(reason: String)
     case unreachable(path: NetworkPath, reason: String)
     case frameRefused(mid: String, reason: DropReason)
-    case fingerprintVerified(algorithm: String)
     case closed(reason: String)
 }
 
