@@ -28,9 +28,9 @@ public protocol UDPSocketOwner: AnyObject, Sendable {
 /// a second failure is the datagram's own. No error closes the socket.
 ///
 /// Open it anywhere; from `start` on it belongs to the loop's thread.
-@safe public final class UDPSocket {
+public final class UDPSocket {
     /// Messages `first..<first + count` of a batch: the number sent, or the negated error number of the first.
-    typealias SendCall = (Int32, UnsafeMutablePointer<postern_send_batch>, Int32, Int32) -> Int32
+    typealias SendCall = (Int32, PacketScratch, Int32, Int32) -> Int32
 
     static let largestPayload = 65_507
     static let largestSegmentedMessage = 65_000
@@ -60,7 +60,7 @@ public protocol UDPSocketOwner: AnyObject, Sendable {
 
     /// Opens and binds it.
     public convenience init(loop: IOLoop, _ configuration: UDPSocketConfiguration) throws(SocketFailure) {
-        unsafe try self.init(loop: loop, configuration) { unsafe postern_send($0, $1, $2, $3) }
+        try self.init(loop: loop, configuration) { unsafe postern_send($0, $1.send, $2, $3) }
     }
 
     init(
@@ -68,7 +68,7 @@ public protocol UDPSocketOwner: AnyObject, Sendable {
     ) throws(SocketFailure) {
         self.loop = loop
         self.configuration = configuration
-        unsafe self.sendCall = sendCall
+        self.sendCall = sendCall
         (descriptor, localAddress) = try UDPSocketOpening.open(configuration)
         receiveBufferSize = Int(postern_receive_buffer_size(descriptor))
         sendBufferSize = Int(postern_send_buffer_size(descriptor))
