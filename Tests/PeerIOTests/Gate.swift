@@ -1,7 +1,6 @@
 import CLinuxIO
 import Glibc
 import Primitives
-import Synchronization
 
 @testable import PeerIO
 
@@ -12,7 +11,7 @@ final class Gate: Sendable {
         var segmentationError: Int32?
         var refused: (TransportAddress, Int32)?
     }
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Messages until the socket is full; `nil` is never.
     var allowance: Int? {

@@ -1,6 +1,5 @@
 import Glibc
 import Primitives
-import Synchronization
 import Testing
 
 @testable import PeerIO
@@ -77,7 +76,7 @@ private final class Stall: Sendable {
         var count = 0
         var most = 0
     }
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     var count: Int { state.withLock(\.count) }
     var most: Int { state.withLock(\.most) }

@@ -342,20 +342,27 @@ import Testing
         #expect(await !sender.isOpen)
     }
 
-    @Test func aSocketWhoseOwnerIsGoneClosesItself() async throws {
+    @Test func aSocketWhoseOwnerIsGoneFreesItsPort() async throws {
         let loop = try IOLoop(name: "orphan")
-        let sender = SocketHost(loop: loop)
-        _ = try await sender.open(UDPSocketConfiguration(address: .loopbackV4))
-        let target: TransportAddress
+        let address: TransportAddress
         do {
             let orphan = SocketHost(loop: loop)
-            target = try await orphan.open(UDPSocketConfiguration(address: .loopbackV4))
+            address = try await orphan.open(UDPSocketConfiguration(address: .loopbackV4))
         }
-        #expect(
-            await eventually {
-                await sender.send([[1]], to: target)
-                return await sender.errorCount > 0
-            })
+        let again = UDPSocketConfiguration(address: address.ip, port: .exactly(address.port))
+        #expect(await eventually { (try? UDPSocket(loop: loop, again)) != nil })
         await loop.shutdown()
+    }
+
+    @Test func aSocketThatOutlivesItsLoopIsClosedAndQuiet() async throws {
+        let loop = try IOLoop(name: "late")
+        let host = SocketHost(loop: loop)
+        let address = try await host.open(UDPSocketConfiguration(address: .loopbackV4))
+        await loop.shutdown()
+        #expect(await !host.isOpen)
+        await host.send([[1]], to: address)
+        await host.close()
+        let again = UDPSocketConfiguration(address: address.ip, port: .exactly(address.port))
+        #expect(throws: Never.self) { try UDPSocket(loop: loop, again) }
     }
 }

@@ -1,7 +1,6 @@
 import CLinuxIO
 import Glibc
 import Primitives
-import Synchronization
 
 /// Host names to addresses, with the system's resolver (`getaddrinfo`: hosts file, DNS), off every other thread.
 ///
@@ -26,7 +25,7 @@ public final class Resolver: Sendable {
     private let threadLimit: Int
     private let waitingLimit: Int
     private let lookup: Lookup
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// - Parameters:
     ///   - threadLimit: lookups under way at a time.
@@ -137,7 +136,7 @@ private final class Answer: Sendable {
         case awaited(CheckedContinuation<Result<[IPAddress], ResolveError>, Never>)
         case given(Result<[IPAddress], ResolveError>)
     }
-    private let state = Mutex(State.open)
+    private let state = Locked(State.open)
 
     var isGiven: Bool {
         state.withLock { state in

@@ -27,7 +27,7 @@ public protocol UDPSocketOwner: AnyObject, Sendable {
 /// next. So on failure the error queue is read, which names the true destination, and the send tried once more. Only
 /// a second failure is the datagram's own. No error closes the socket.
 ///
-/// Open it anywhere; from `start` on it belongs to the loop's thread.
+/// Open it anywhere; from `start` on it belongs to the loop's thread. With the last reference to it it is closed.
 public final class UDPSocket {
     /// Messages `first..<first + count` of a batch: the number sent, or the negated error number of the first.
     typealias SendCall = (Int32, PacketScratch, Int32, Int32) -> Int32
@@ -76,7 +76,19 @@ public final class UDPSocket {
         queue = SendQueue(limit: Swift.max(1, configuration.sendQueueLimit))
     }
 
-    deinit { if descriptor >= 0 { _ = Glibc.close(descriptor) } }
+    deinit {
+        guard descriptor >= 0 else { return }
+        let (loop, descriptor, registration) = (loop, descriptor, registration)
+        guard let registration else {
+            _ = Glibc.close(descriptor)
+            return
+        }
+        let isLeftToLoop = loop.executeUnlessStopped {
+            loop.remove(registration)
+            _ = Glibc.close(descriptor)
+        }
+        if !isLeftToLoop { _ = Glibc.close(descriptor) }
+    }
 
     public var isOpen: Bool { descriptor >= 0 }
     /// Datagrams waiting for room.
@@ -91,7 +103,7 @@ public final class UDPSocket {
     /// Begins to receive, for `owner`, held weakly. On the loop's thread.
     public func start(owner: any UDPSocketOwner) throws(SocketFailure) {
         precondition(registration == nil && isOpen, "a socket is started once")
-        registration = try loop.register(descriptor, for: .read, source: self)
+        registration = try loop.register(descriptor, for: .read, source: UDPSocketSource(socket: self))
         self.owner = owner
     }
 
@@ -109,8 +121,8 @@ public final class UDPSocket {
     }
 }
 
-extension UDPSocket: LoopSource {
-    public func ready(_ readiness: Readiness, on loop: IOLoop) {
+extension UDPSocket {
+    func ready(_ readiness: Readiness) {
         guard owner != nil else { return close() }
         if readiness.contains(.error) {
             readErrorQueue()
@@ -120,7 +132,7 @@ extension UDPSocket: LoopSource {
         if readiness.contains(.read), isOpen { receiveAvailable() }
     }
 
-    public func loopStopped() {
+    func loopStopped() {
         registration = nil
         owner = nil
         queue.removeAll()
@@ -128,4 +140,14 @@ extension UDPSocket: LoopSource {
         _ = Glibc.close(descriptor)
         descriptor = -1
     }
+}
+
+/// What the loop keeps of a socket, so that the socket's life is its owner's affair.
+private final class UDPSocketSource: LoopSource {
+    private weak var socket: UDPSocket?
+
+    init(socket: UDPSocket) { self.socket = socket }
+
+    func ready(_ readiness: Readiness, on loop: IOLoop) { socket?.ready(readiness) }
+    func loopStopped() { socket?.loopStopped() }
 }
