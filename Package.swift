@@ -73,7 +73,7 @@ let package = Package(
         .testTarget(
             name: "PeerTests",
             dependencies: ["Peer", "SDP", "ICE", "RTP", "DTLSSRTP", "SimulatedNetwork", "FixtureSupport"]),
-        .testTarget(name: "PeerIOTests", dependencies: ["PeerIO"]),
+        .testTarget(name: "PeerIOTests", dependencies: ["PeerIO", "CLinuxIO"]),
         .testTarget(name: "MediaTests", dependencies: ["Media", "FixtureSupport"]),
         .testTarget(
             name: "EndpointTests",

@@ -24,9 +24,9 @@ public struct HostAddress: Hashable, Sendable {
 /// the same prefix are left out, and link-local IPv6 everywhere (same section: they would give away what the
 /// temporary one hides). Deprecated addresses are left out where the interface has another of the family.
 ///
-/// The order within a family: on the default route before off it, global before private before link-local before
-/// loopback, wired or wireless links before point-to-point ones (tunnels). The families are then interleaved as
-/// RFC 8421 §4 has it, IPv6 first, so that a broken family delays the checks of the other by little.
+/// The order within a family: on the default route before off it, global before private, wired or wireless links
+/// before point-to-point ones (tunnels). The families are then interleaved as RFC 8421 §4 has it, IPv6 first, so that
+/// a broken family delays the checks of the other by little. Link-local addresses follow, loopback comes last.
 public struct AddressSelection: Hashable, Sendable {
     public var families: Set<IPAddress.Family>
     public var allowsLoopback: Bool
@@ -66,10 +66,11 @@ public struct AddressSelection: Hashable, Sendable {
         let hasTemporary = hosts.contains(where: \.isTemporary)
         let kept = hosts.filter { !(hasTemporary && $0.host.ip.family == .ipv6 && $0.host.ip.isLinkLocal) }
         let ordered = kept.enumerated().sorted { ($0.element.rank, $0.offset) < ($1.element.rank, $1.offset) }
-            .map(\.element.host)
-        return Array(
-            Self.interleave(v6: ordered.filter { $0.ip.family == .ipv6 }, v4: ordered.filter { $0.ip.family == .ipv4 })
-                .prefix(Swift.max(0, limit)))
+            .map(\.element)
+        let tiers = [Reach.routed, .link, .host].flatMap { reach in
+            Self.interleave(ordered.filter { $0.reach == reach }.map(\.host))
+        }
+        return Array(tiers.prefix(Swift.max(0, limit)))
     }
 
     /// The same for this host, now.
@@ -77,8 +78,15 @@ public struct AddressSelection: Hashable, Sendable {
         select(from: try NetworkInterfaces.list(), defaultRoutes: NetworkInterfaces.defaultRouteAddresses())
     }
 
+    private enum Reach {
+        case routed
+        case link
+        case host
+    }
+
     private struct Candidate {
         var host: HostAddress
+        var reach: Reach
         var rank: Int
         var isTemporary: Bool
     }
@@ -104,14 +112,13 @@ public struct AddressSelection: Hashable, Sendable {
         }.map { address in
             let isDefault = defaultRoutes.contains(address.ip)
             let onDefaultInterface = interface.addresses.contains { defaultRoutes.contains($0.ip) }
-            let scope =
-                address.ip.isLoopback ? 3 : address.ip.isLinkLocal ? 2 : address.ip.isPrivate ? 1 : 0
             let route = isDefault ? 0 : onDefaultInterface ? 1 : 2
             return Candidate(
                 host: HostAddress(
                     ip: address.ip, interfaceName: interface.name, interfaceIndex: interface.index,
                     isDefaultRoute: isDefault),
-                rank: (scope >= 2 ? scope * 100 : 0) + route * 10 + scope * 2 + (interface.isPointToPoint ? 1 : 0),
+                reach: interface.isLoopback || address.ip.isLoopback ? .host : address.ip.isLinkLocal ? .link : .routed,
+                rank: route * 4 + (address.ip.isPrivate ? 2 : 0) + (interface.isPointToPoint ? 1 : 0),
                 isTemporary: address.isTemporary)
         }
     }
@@ -127,7 +134,9 @@ public struct AddressSelection: Hashable, Sendable {
     }
 
     /// `(v4 + v6) / v4` IPv6 addresses for each IPv4 address (RFC 8421 §4).
-    private static func interleave(v6: [HostAddress], v4: [HostAddress]) -> [HostAddress] {
+    private static func interleave(_ hosts: [HostAddress]) -> [HostAddress] {
+        let v6 = hosts.filter { $0.ip.family == .ipv6 }
+        let v4 = hosts.filter { $0.ip.family == .ipv4 }
         guard !v4.isEmpty else { return v6 }
         let run = Swift.max(1, (v4.count + v6.count) / v4.count)
         var result: [HostAddress] = []

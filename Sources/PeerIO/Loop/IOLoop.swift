@@ -61,13 +61,13 @@ import Synchronization
     private let epoll: FileDescriptor
     private let timerDescriptor: FileDescriptor
     private let wakeDescriptor: FileDescriptor
-    private let shared = Mutex(Shared())
+    private let shared = Locked(Shared())
     private let owner = Atomic<UInt>(0)
 
     // Of the loop's thread.
     private var sources = LoopSourceTable()
     var timers = LoopTimerTable()
-    private var due: [LoopTimer] = []
+    private var due: [LoopTimerEntry] = []
     private var local: [Work] = []
     private var localHead = 0
     private var armed: Int64?
@@ -114,10 +114,15 @@ import Synchronization
 
     // MARK: the executor
 
-    public func enqueue(_ job: consuming ExecutorJob) { enqueue(.job(UnownedJob(job))) }
+    public func enqueue(_ job: consuming ExecutorJob) { _ = enqueue(.job(UnownedJob(job)), revives: true) }
 
     /// Runs `body` on the loop's thread: after what is enqueued already, not within this call.
-    public func execute(_ body: @escaping @Sendable () -> Void) { enqueue(.closure(body)) }
+    public func execute(_ body: @escaping @Sendable () -> Void) { _ = enqueue(.closure(body), revives: true) }
+
+    /// As `execute`, for what a stopped loop need not do any more. False if that is so.
+    func executeUnlessStopped(_ body: @escaping @Sendable () -> Void) -> Bool {
+        enqueue(.closure(body), revives: false)
+    }
 
     /// As `execute`, but from the loop's thread, so that `body` need not be `Sendable`: it never leaves it.
     func executeHere(_ body: @escaping () -> Void) {
@@ -140,26 +145,39 @@ import Synchronization
 
     func assertOnLoop() { precondition(isOnLoop, "not on the thread of the I/O loop") }
 
-    private func enqueue(_ work: Work) {
+    /// Whether the work will be done.
+    private func enqueue(_ work: Work, revives: Bool) -> Bool {
         if isOnLoop {
             local.append(work)
-            return
+            return true
         }
-        let (mustWake, mustRevive) = shared.withLock { shared in
+        enum Next {
+            case nothing
+            case wake
+            case revive
+            case refuse
+        }
+        let next = shared.withLock { shared -> Next in
+            if shared.phase == .stopped, !revives { return .refuse }
             shared.work.append(work)
             switch shared.phase {
             case .running, .stopping:
                 defer { shared.isAsleep = false }
-                return (shared.isAsleep, false)
+                return shared.isAsleep ? .wake : .nothing
             case .stopped:
                 shared.phase = .afterlife
-                return (false, true)
+                return .revive
             case .afterlife:
-                return (false, false)
+                return .nothing
             }
         }
-        if mustWake { postern_event_signal(wakeDescriptor.raw) }
-        if mustRevive { startAfterlife() }
+        switch next {
+        case .nothing: break
+        case .wake: postern_event_signal(wakeDescriptor.raw)
+        case .revive: startAfterlife()
+        case .refuse: return false
+        }
+        return true
     }
 
     // MARK: sources and timers, on the loop's thread
@@ -194,9 +212,9 @@ import Synchronization
     /// A timer for one client, without a deadline at first.
     public func timer(for client: any LoopClient) -> LoopTimer {
         assertOnLoop()
-        let timer = LoopTimer(loop: self, client: client)
-        timers.add(timer)
-        return timer
+        let entry = LoopTimerEntry(client: client)
+        timers.add(entry)
+        return LoopTimer(loop: self, entry: entry)
     }
 
     /// The packet buffers that all sockets of this loop share.
@@ -332,16 +350,12 @@ import Synchronization
         guard let earliest = timers.earliest else { return }
         let now = now
         guard earliest <= now.nanoseconds else { return }
-        var due: [LoopTimer] = []
+        var due: [LoopTimerEntry] = []
         swap(&due, &self.due)
         timers.takeDue(at: now, into: &due)
         for timer in due where timer.isDue {
             timer.isDue = false
-            if let client = timer.client {
-                client.deadlineReached(at: now)
-            } else {
-                timers.remove(timer)
-            }
+            timer.client?.deadlineReached(at: now)
         }
         due.removeAll(keepingCapacity: true)
         swap(&due, &self.due)

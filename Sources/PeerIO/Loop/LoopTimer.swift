@@ -10,42 +10,56 @@ public protocol LoopClient: AnyObject, Sendable {
 
 /// One client's deadline on an `IOLoop`. Use it on the loop's thread only.
 ///
-/// The client is held weakly; a timer of a client that has gone removes itself when it fires.
+/// The client is held weakly and keeps the timer; with the last reference to it the timer is gone.
 public final class LoopTimer {
     private let loop: IOLoop
-    weak var client: (any LoopClient)?
-    fileprivate(set) var index: Int?
-    /// Taken out of the table to be fired in this pass.
-    var isDue = false
+    private let entry: LoopTimerEntry
+    private var isCancelled = false
 
-    init(loop: IOLoop, client: any LoopClient) {
+    init(loop: IOLoop, entry: LoopTimerEntry) {
         self.loop = loop
-        self.client = client
+        self.entry = entry
+    }
+
+    deinit {
+        guard !isCancelled else { return }
+        let (loop, entry) = (loop, entry)
+        _ = loop.executeUnlessStopped { loop.timers.remove(entry) }
     }
 
     /// When to wake the client; `nil` is never. A time already past fires on the loop's next turn.
     public var deadline: Instant? {
-        get { index.flatMap { loop.timers.deadline(at: $0) } }
+        get { entry.index.flatMap { loop.timers.deadline(at: $0) } }
         set {
             loop.assertOnLoop()
-            isDue = false
-            if let index { loop.timers.set(newValue, at: index) }
+            entry.isDue = false
+            if let index = entry.index { loop.timers.set(newValue, at: index) }
         }
     }
 
     /// Forgets the timer for good.
     public func cancel() {
         loop.assertOnLoop()
-        isDue = false
-        loop.timers.remove(self)
+        isCancelled = true
+        loop.timers.remove(entry)
     }
+}
+
+/// What the loop knows of a timer. Of the loop's thread.
+final class LoopTimerEntry: @unchecked Sendable {
+    weak var client: (any LoopClient)?
+    fileprivate(set) var index: Int?
+    /// Taken out of the table to be fired in this pass.
+    var isDue = false
+
+    init(client: any LoopClient) { self.client = client }
 }
 
 /// The deadlines of a loop, side by side so that finding the earliest is one pass over numbers.
 struct LoopTimerTable {
     private static let never = Int64.max
     private var deadlines: [Int64] = []
-    private var timers: [LoopTimer] = []
+    private var timers: [LoopTimerEntry] = []
     private var isStale = false
     private var cachedEarliest = never
 
@@ -53,13 +67,14 @@ struct LoopTimerTable {
     var earliest: Int64? { cachedEarliest == Self.never ? nil : cachedEarliest }
     var count: Int { timers.count }
 
-    mutating func add(_ timer: LoopTimer) {
+    mutating func add(_ timer: LoopTimerEntry) {
         timer.index = timers.count
         timers.append(timer)
         deadlines.append(Self.never)
     }
 
-    mutating func remove(_ timer: LoopTimer) {
+    mutating func remove(_ timer: LoopTimerEntry) {
+        timer.isDue = false
         guard let index = timer.index else { return }
         timer.index = nil
         let last = timers.count - 1
@@ -100,7 +115,7 @@ struct LoopTimerTable {
     }
 
     /// Moves the timers due at `now` to `due`. Their deadlines are spent.
-    mutating func takeDue(at now: Instant, into due: inout [LoopTimer]) {
+    mutating func takeDue(at now: Instant, into due: inout [LoopTimerEntry]) {
         guard cachedEarliest <= now.nanoseconds, cachedEarliest != Self.never else { return }
         var next = Self.never
         for index in deadlines.indices {

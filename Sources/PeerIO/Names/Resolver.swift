@@ -1,7 +1,6 @@
 import CLinuxIO
 import Glibc
 import Primitives
-import Synchronization
 
 /// Host names to addresses, with the system's resolver (`getaddrinfo`: hosts file, DNS), off every other thread.
 ///
@@ -19,13 +18,14 @@ public final class Resolver: Sendable {
 
     private struct State {
         var threads = 0
+        var running = 0
         var waiting: [Waiting] = []
     }
 
     private let threadLimit: Int
     private let waitingLimit: Int
     private let lookup: Lookup
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// - Parameters:
     ///   - threadLimit: lookups under way at a time.
@@ -69,6 +69,9 @@ public final class Resolver: Sendable {
         return addresses
     }
 
+    /// Lookups that wait for a thread.
+    var waiting: Int { state.withLock(\.waiting.count) }
+
     /// Letters, digits, hyphens, underscores and dots, 253 bytes at most, the last label not a number (RFC 1123 §2.1, and
     /// what is met in practice).
     static func isHostName(_ text: String) -> Bool {
@@ -91,7 +94,7 @@ public final class Resolver: Sendable {
         let (isTaken, needsThread) = state.withLock { state in
             state.waiting.removeAll { $0.answer.isGiven }
             let needsThread = state.threads < threadLimit
-            guard needsThread || state.waiting.count < waitingLimit else { return (false, false) }
+            guard needsThread || state.running + state.waiting.count < threadLimit + waitingLimit else { return (false, false) }
             state.waiting.append(lookup)
             if needsThread { state.threads += 1 }
             return (true, needsThread)
@@ -116,10 +119,12 @@ public final class Resolver: Sendable {
                     state.threads -= 1
                     return nil
                 }
+                state.running += 1
                 return state.waiting.removeFirst()
             }
             guard let next else { return }
             if !next.answer.isGiven { next.answer.give(lookup(next.name)) }
+            state.withLock { $0.running -= 1 }
         }
     }
 }
@@ -131,7 +136,7 @@ private final class Answer: Sendable {
         case awaited(CheckedContinuation<Result<[IPAddress], ResolveError>, Never>)
         case given(Result<[IPAddress], ResolveError>)
     }
-    private let state = Mutex(State.open)
+    private let state = Locked(State.open)
 
     var isGiven: Bool {
         state.withLock { state in

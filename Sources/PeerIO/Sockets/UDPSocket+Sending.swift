@@ -27,7 +27,8 @@ extension UDPSocket {
 
     /// Sends what can be sent. The number of datagrams done with: sent, dropped or reported.
     private func transmit(_ datagrams: ArraySlice<Datagram>) -> Int {
-        let batch = unsafe loop.sharedScratch().send
+        let scratch = loop.sharedScratch()
+        let batch = unsafe scratch.send
         var next = datagrams.startIndex
         /// Up to here datagrams go one by one, after a message that could not be cut.
         var singleUntil = next
@@ -52,7 +53,7 @@ extension UDPSocket {
             let total = unsafe batch.pointee.count
             var first: Int32 = 0
             while first < total {
-                let result = unsafe sendCall(descriptor, batch, first, total - first)
+                let result = sendCall(descriptor, scratch, first, total - first)
                 counted.sendCalls &+= 1
                 if result > 0 {
                     for message in first..<Swift.min(first + result, total) { unsafe count(batch, message, &next) }

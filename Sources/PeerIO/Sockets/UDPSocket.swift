@@ -27,10 +27,10 @@ public protocol UDPSocketOwner: AnyObject, Sendable {
 /// next. So on failure the error queue is read, which names the true destination, and the send tried once more. Only
 /// a second failure is the datagram's own. No error closes the socket.
 ///
-/// Open it anywhere; from `start` on it belongs to the loop's thread.
-@safe public final class UDPSocket {
+/// Open it anywhere; from `start` on it belongs to the loop's thread. With the last reference to it it is closed.
+public final class UDPSocket {
     /// Messages `first..<first + count` of a batch: the number sent, or the negated error number of the first.
-    typealias SendCall = (Int32, UnsafeMutablePointer<postern_send_batch>, Int32, Int32) -> Int32
+    typealias SendCall = (Int32, PacketScratch, Int32, Int32) -> Int32
 
     static let largestPayload = 65_507
     static let largestSegmentedMessage = 65_000
@@ -60,7 +60,7 @@ public protocol UDPSocketOwner: AnyObject, Sendable {
 
     /// Opens and binds it.
     public convenience init(loop: IOLoop, _ configuration: UDPSocketConfiguration) throws(SocketFailure) {
-        unsafe try self.init(loop: loop, configuration) { unsafe postern_send($0, $1, $2, $3) }
+        try self.init(loop: loop, configuration) { unsafe postern_send($0, $1.send, $2, $3) }
     }
 
     init(
@@ -68,7 +68,7 @@ public protocol UDPSocketOwner: AnyObject, Sendable {
     ) throws(SocketFailure) {
         self.loop = loop
         self.configuration = configuration
-        unsafe self.sendCall = sendCall
+        self.sendCall = sendCall
         (descriptor, localAddress) = try UDPSocketOpening.open(configuration)
         receiveBufferSize = Int(postern_receive_buffer_size(descriptor))
         sendBufferSize = Int(postern_send_buffer_size(descriptor))
@@ -76,7 +76,19 @@ public protocol UDPSocketOwner: AnyObject, Sendable {
         queue = SendQueue(limit: Swift.max(1, configuration.sendQueueLimit))
     }
 
-    deinit { if descriptor >= 0 { _ = Glibc.close(descriptor) } }
+    deinit {
+        guard descriptor >= 0 else { return }
+        let (loop, descriptor, registration) = (loop, descriptor, registration)
+        guard let registration else {
+            _ = Glibc.close(descriptor)
+            return
+        }
+        let isLeftToLoop = loop.executeUnlessStopped {
+            loop.remove(registration)
+            _ = Glibc.close(descriptor)
+        }
+        if !isLeftToLoop { _ = Glibc.close(descriptor) }
+    }
 
     public var isOpen: Bool { descriptor >= 0 }
     /// Datagrams waiting for room.
@@ -91,7 +103,7 @@ public protocol UDPSocketOwner: AnyObject, Sendable {
     /// Begins to receive, for `owner`, held weakly. On the loop's thread.
     public func start(owner: any UDPSocketOwner) throws(SocketFailure) {
         precondition(registration == nil && isOpen, "a socket is started once")
-        registration = try loop.register(descriptor, for: .read, source: self)
+        registration = try loop.register(descriptor, for: .read, source: UDPSocketSource(socket: self))
         self.owner = owner
     }
 
@@ -109,8 +121,8 @@ public protocol UDPSocketOwner: AnyObject, Sendable {
     }
 }
 
-extension UDPSocket: LoopSource {
-    public func ready(_ readiness: Readiness, on loop: IOLoop) {
+extension UDPSocket {
+    func ready(_ readiness: Readiness) {
         guard owner != nil else { return close() }
         if readiness.contains(.error) {
             readErrorQueue()
@@ -120,7 +132,7 @@ extension UDPSocket: LoopSource {
         if readiness.contains(.read), isOpen { receiveAvailable() }
     }
 
-    public func loopStopped() {
+    func loopStopped() {
         registration = nil
         owner = nil
         queue.removeAll()
@@ -128,4 +140,14 @@ extension UDPSocket: LoopSource {
         _ = Glibc.close(descriptor)
         descriptor = -1
     }
+}
+
+/// What the loop keeps of a socket, so that the socket's life is its owner's affair.
+private final class UDPSocketSource: LoopSource {
+    private weak var socket: UDPSocket?
+
+    init(socket: UDPSocket) { self.socket = socket }
+
+    func ready(_ readiness: Readiness, on loop: IOLoop) { socket?.ready(readiness) }
+    func loopStopped() { socket?.loopStopped() }
 }

@@ -460,6 +460,12 @@ static inline uint64_t postern_send_bytes_in(const struct postern_send_batch *ba
     return batch->vectors[index].iov_len;
 }
 
+static inline void postern_send_destination(
+    const struct postern_send_batch *batch, int index, struct postern_address *to
+) {
+    postern_from_sockaddr(&batch->names[index].any, to);
+}
+
 // The number of messages sent, at least 1, or -errno of the first one.
 static inline int postern_send(int fd, struct postern_send_batch *batch, int first, int count) {
     long sent = syscall(SYS_sendmmsg, fd, &batch->messages[first], count, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -610,7 +616,9 @@ static inline int64_t postern_clock(clockid_t clock) {
 static inline int64_t postern_monotonic(void) { return postern_clock(CLOCK_MONOTONIC); }
 static inline int64_t postern_realtime(void) { return postern_clock(CLOCK_REALTIME); }
 
+// 15 bytes and a zero.
 static inline void postern_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+static inline void postern_thread_name(char *name) { prctl(PR_GET_NAME, name, 0, 0, 0); }
 
 // MARK: interfaces
 
