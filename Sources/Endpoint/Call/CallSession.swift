@@ -78,7 +78,7 @@ public final class CallSession: Sendable {
         var source = SourceOptions()
         if let tracks { source.tracks = tracks }
         source.videoSize = options.media.videoSize.map { VideoSize($0.width, $0.height) }
-        source.frameRate = options.media.framesPerSecond
+        source.fps = options.media.framesPerSecond
         if let rate = options.media.videoBitrate { source.videoBitrate = rate }
         if let rate = options.media.audioBitrate { source.audioBitrate = rate }
         source.passthrough = options.media.passthrough
@@ -103,7 +103,7 @@ public final class CallSession: Sendable {
 
     /// The kinds of media a source brings, in the order of their m-sections.
     func kinds(of source: (any MediaSource)?) -> [MediaKind] {
-        guard let description = source?.sourceDescription else { return [] }
+        guard let description = source?.description_ else { return [] }
         return (description.audio == nil ? [] : [.audio]) + (description.video == nil ? [] : [.video])
     }
 

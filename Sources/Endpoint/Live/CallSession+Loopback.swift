@@ -45,7 +45,7 @@ extension CallSession {
         if let recording { answererSide.record(into: recording) }
 
         for kind in kinds.isEmpty ? [.audio, .video] : kinds {
-            await offerer.addTransceiver(kind, direction: source == nil ? .receiveOnly : .sendOnly)
+            try await offerer.addTransceiver(kind, direction: source == nil ? .receiveOnly : .sendOnly)
         }
         try await connect(offerer, answerer, sockets: sockets)
         let exchange = [

@@ -41,17 +41,17 @@ extension CallSession {
         source?.close()
         // What is wanted: each kind the source has is sent, each kind a recording can hold is received.
         for kind in [MediaKind.audio, .video] where kinds.contains(kind) || (offers && options.record != nil) {
-            await connection.addTransceiver(
+            try await connection.addTransceiver(
                 kind,
                 direction: MediaDirection(sends: kinds.contains(kind), receives: options.record != nil || !offers))
         }
         if !offers {
             for kind in [MediaKind.audio, .video] where !kinds.contains(kind) {
-                await connection.addTransceiver(kind, direction: .receiveOnly)
+                try await connection.addTransceiver(kind, direction: .receiveOnly)
             }
         }
         if offers, kinds.isEmpty, options.record == nil {
-            for kind in [MediaKind.audio, .video] { await connection.addTransceiver(kind, direction: .receiveOnly) }
+            for kind in [MediaKind.audio, .video] { try await connection.addTransceiver(kind, direction: .receiveOnly) }
         }
         do {
             try await connection.gather(on: sockets)
@@ -252,9 +252,10 @@ extension PeerConnection {
     /// What the agreed session sends and receives.
     func sections() -> SectionKinds {
         var kinds = SectionKinds()
-        for section in negotiatedSections() {
-            if section.sends { kinds.sent[section.kind] = kinds.sent[section.kind] ?? section.mid }
-            if section.receives { kinds.received[section.mid] = section.kind }
+        for section in negotiatedSession?.acceptedMedia ?? [] {
+            guard let kind = section.kind else { continue }
+            if section.direction.sends { kinds.sent[kind] = kinds.sent[kind] ?? section.mid }
+            if section.direction.receives { kinds.received[section.mid] = kind }
         }
         return kinds
     }

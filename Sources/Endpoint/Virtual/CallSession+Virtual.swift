@@ -10,11 +10,6 @@ import SimulatedNetwork
 extension CallSession {
     /// A call between two peers in simulated time. One seed gives one trace.
     public func runVirtualLoopback(network: NetworkSpecification, seed: UInt64) async throws -> CallOutcome {
-        // One thread from beginning to end: the seeded randomness of DTLS belongs to the thread that asked for it.
-        try DTLSDeterminism.withSeed(seed) { try holdVirtualCall(network: network, seed: seed) }
-    }
-
-    private func holdVirtualCall(network: NetworkSpecification, seed: UInt64) throws -> CallOutcome {
         let source = try openSource()
         let kinds = self.kinds(of: source)
         guard !kinds.isEmpty || options.duration != nil else {
@@ -28,7 +23,7 @@ extension CallSession {
         let answerer = try virtualPeer("answerer", role: .controlled, host: topology.right, topology, &random)
         var mids: [MediaKind: String] = [:]
         for (index, kind) in (kinds.isEmpty ? [.audio, .video] : kinds).enumerated() {
-            offerer.engine.addTransceiver(kind, direction: source == nil ? .receiveOnly : .sendOnly)
+            try offerer.engine.addTransceiver(kind, direction: source == nil ? .receiveOnly : .sendOnly)
             mids[kind] = "\(index)"
         }
         if let source {
@@ -61,7 +56,7 @@ extension CallSession {
                         || call.offerer.journal.hasFailed || call.answerer.journal.hasFailed
                 }
                 // What is on the way, and what is asked for again, still arrives before the goodbye.
-                offerer.publisher?.stop()
+                offerer.publisher?.close()
                 try call.run(until: call.now + .seconds(1)) { call in
                     self.record(call, log)
                     return false
@@ -82,12 +77,18 @@ extension CallSession {
     private func virtualPeer(
         _ name: String, role: ICERole, host: HostID, _ topology: TwoPeers, _ random: inout RandomSource
     ) throws -> VirtualPeer {
-        var configuration = peerConfiguration(role: role, certificate: try Certificate.generate())
+        var configuration = peerConfiguration(role: role, certificate: try certificate(&random))
         configuration.clock = .virtual
+        configuration.isDeterministic = true
         configuration.stunServers = topology.stunServers.map { STUNServer(url: "stun:\($0)", address: $0) }
         let wallClock = WallClock(instant: .zero, unixNanoseconds: 1_700_000_000_000_000_000)
         let engine = PeerEngine(configuration: configuration, random: random.split(), wallClock: wallClock)
         return VirtualPeer(name: name, host: host, engine: engine, keepsTrace: options.eventsPath != nil)
+    }
+
+    /// From the seed like everything else, and dated in simulated time: its length decides datagram sizes.
+    private func certificate(_ random: inout RandomSource) throws -> Certificate {
+        try SeededRandomness.run(&random) { try Certificate.generate(at: 1_700_000_000) }
     }
 
     func openLog(origin: Instant) throws -> EventLog? {

@@ -8,7 +8,7 @@ import SimulatedNetwork
 /// Two peers on a simulated network, as fast as the processor goes.
 ///
 /// The clock moves only to the next thing that happens: an arrival, a deadline of an engine, a frame that is due. With one
-/// seed everything repeats: the network's dice, ICE passwords, and the randomness of DTLS (`DTLSDeterminism`).
+/// seed everything repeats: the network's dice, ICE passwords, and what OpenSSL draws (`SeededRandomness`).
 struct VirtualLoopback {
     var simulation: Simulation
     let offerer: VirtualPeer

@@ -66,3 +66,9 @@ extension ReceiveStreamConfiguration {
                 ? .pictureLossIndication : (feedback.contains("ccm fir") ? .fullIntraRequest : .none))
     }
 }
+
+extension NegotiatedSession {
+    /// RFC 5506, where every section agreed to it: they share one transport.
+    var usesReducedSizeRTCP: Bool { acceptedMedia.allSatisfy(\.isRTCPReducedSize) }
+    var usesReceiverReferenceTime: Bool { acceptedMedia.contains(where: \.usesReceiverReferenceTime) }
+}

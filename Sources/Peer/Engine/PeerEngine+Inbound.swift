@@ -25,6 +25,7 @@ extension PeerEngine {
             return
         }
         noteTransportSequence(of: header, packet: packet, at: now)
+        reports.noteMediaReceived(at: now)
         guard let route = route(header, packet: packet, at: now, into: &out) else { return }
         var isRetransmission = false
         if case .retransmission(let base) = route {
@@ -102,7 +103,8 @@ extension PeerEngine {
             return nil
         }
         receivers[header.ssrc] = ReceiverState(section: section, ssrc: header.ssrc, clockRate: Int(codec.clockRate))
-        if let roundTrip = ice.currentRoundTripTime { receivers[header.ssrc]?.stream.roundTripTime = roundTrip }
+        if let roundTrip = roundTripTime { receivers[header.ssrc]?.stream.roundTripTime = roundTrip }
+        if let report = orphanReports.removeValue(forKey: header.ssrc) { take(report, at: now, into: &out) }
         trace(
             .peer(.streamCreated(ssrc: header.ssrc, mid: section.mid, routedBy: rule)), at: now, into: &out)
         return .stream(header.ssrc)
@@ -113,7 +115,6 @@ extension PeerEngine {
     mutating func drainReceiveStream(_ ssrc: SSRC, at now: Instant, into out: inout Output) {
         guard let mid = receivers[ssrc]?.mid, !receiveOutput.isEmpty else { return }
         for entry in receiveOutput.trace { trace(.rtp(entry, ssrc), at: now, into: &out) }
-        var feedback: [RTCPPacket] = []
         for event in receiveOutput.events {
             switch event {
             case .frame(let frame):
@@ -121,27 +122,39 @@ extension PeerEngine {
                     frame.codec.kind == .video ? .firstVideoFrameReceived : .firstAudioFrameReceived, at: now,
                     into: &out)
                 out.events.append(.frame(frame, mid: mid))
+                receivers[ssrc]?.lastFrameTimestamp = frame.timestamp
+                if let report = receivers[ssrc]?.takeWaitingReport() {
+                    out.events.append(.senderReport(mid: mid, ntp: report.ntp, timestamp: report.timestamp))
+                }
             case .sendNACK(let lost):
-                feedback.append(
-                    .genericNACK(GenericNACK(senderSSRC: feedbackSSRC, mediaSSRC: ssrc, lost: lost)))
+                enqueueFeedback(
+                    .genericNACK(GenericNACK(senderSSRC: feedbackSSRC, mediaSSRC: ssrc, lost: lost)), at: now)
             case .requestKeyframe:
-                feedback.append(
-                    .pictureLossIndication(PictureLossIndication(senderSSRC: feedbackSSRC, mediaSSRC: ssrc)))
+                enqueueFeedback(keyframeRequest(for: ssrc), at: now)
             case .telephoneEvent(let event):
                 out.events.append(.telephoneEvent(event, mid: mid))
             }
         }
         receiveOutput.removeAll()
-        if !feedback.isEmpty { sendRTCP(feedback, at: now, into: &out) }
+        flushFeedback(at: now, into: &out)
+    }
+
+    /// PLI where it was agreed, else FIR (RFC 5104 §4.3.1), which numbers its commands.
+    private mutating func keyframeRequest(for ssrc: SSRC) -> RTCPPacket {
+        guard receivers[ssrc]?.stream.configuration.keyframeRequests == .fullIntraRequest else {
+            return .pictureLossIndication(PictureLossIndication(senderSSRC: feedbackSSRC, mediaSSRC: ssrc))
+        }
+        let command = receivers[ssrc]?.nextFullIntraCommand() ?? 0
+        return .fullIntraRequest(
+            FullIntraRequest(senderSSRC: feedbackSSRC, entries: [.init(ssrc: ssrc, command: command)]))
     }
 
     /// Asks every video sender for a keyframe, after the path moved or the recorder began.
     public mutating func requestKeyframes(at now: Instant, into out: inout Output) {
-        for (ssrc, receiver) in receivers where receiver.stream.kind == .video {
-            sendRTCP(
-                [.pictureLossIndication(PictureLossIndication(senderSSRC: feedbackSSRC, mediaSSRC: ssrc))], at: now,
-                into: &out)
+        for (ssrc, receiver) in receivers where receiver.stream.configuration.kind == .video {
+            enqueueFeedback(keyframeRequest(for: ssrc), at: now)
         }
+        flushFeedback(at: now, into: &out)
     }
 
     // MARK: RTCP
@@ -171,13 +184,7 @@ extension PeerEngine {
     private mutating func apply(_ packet: RTCPPacket, at now: Instant, into out: inout Output) {
         switch packet {
         case .senderReport(let report):
-            receivers[report.ssrc]?.stream.noteSenderReport(report, at: now)
-            if let receiver = receivers[report.ssrc] {
-                out.events.append(
-                    .senderReport(
-                        mid: receiver.mid, ntp: report.ntp,
-                        timestamp: receiver.stream.unwrapped(report.timestamp)))
-            }
+            take(report, at: now, into: &out)
             for block in report.reports { apply(block, at: now, into: &out) }
         case .receiverReport(let report):
             for block in report.reports { apply(block, at: now, into: &out) }
@@ -200,14 +207,30 @@ extension PeerEngine {
                 if let receiver = receivers[ssrc] { out.events.append(.remoteBye(mid: receiver.mid)) }
             }
         case .extendedReport(let report):
-            answer(report, at: now, into: &out)
+            let own = senders.values.map(\.stream.configuration.ssrc) + [feedbackSSRC]
+            receiverClock.receive(report, own: own, at: now)
         default:
             break
         }
     }
 
+    /// Sender reports that came before their stream: kept for a few streams, since the first one is what lets a
+    /// recording put audio and video together from its first second.
+    private static let maximumOrphanReports = 16
+
+    private mutating func take(_ report: SenderReport, at now: Instant, into out: inout Output) {
+        guard receivers[report.ssrc] != nil else {
+            if orphanReports.count < Self.maximumOrphanReports { orphanReports[report.ssrc] = report }
+            return
+        }
+        receivers[report.ssrc]?.stream.noteSenderReport(ntp: report.ntp, rtp: report.timestamp, at: now)
+        if let mid = receivers[report.ssrc]?.mid, let known = receivers[report.ssrc]?.place(report) {
+            out.events.append(.senderReport(mid: mid, ntp: known.ntp, timestamp: known.timestamp))
+        }
+    }
+
     private mutating func apply(_ block: ReportBlock, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.ssrc == block.ssrc })?.key else { return }
+        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == block.ssrc })?.key else { return }
         senders[mid]?.stream.receive(report: block, at: now)
         bandwidth.receive(
             fractionLost: Double(block.fractionLost) / 256, roundTripTime: roundTripTime, at: now)

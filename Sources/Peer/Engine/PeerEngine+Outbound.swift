@@ -29,10 +29,10 @@ extension PeerEngine {
                 PacedPacket(packet: packet), bytes: packet.bytes.count, priority: priority, at: now)
         }
         releasePaced(at: now, into: &out)
-        if let ssrc = senders[mid]?.stream.ssrc, reports.wantsFirstReport(for: ssrc) {
-            // The first sender report leaves with the first media, so that the other side can synchronise at once.
-            sendReports(at: now, into: &out)
-        }
+        // The first sender report leaves with the first media, so that the other side can synchronise at once.
+        reports.noteMediaSent(at: now)
+        if senders[mid]?.noteFirstFrame() == true { reports.reportSoon(at: now) }
+        flushFeedback(at: now, into: &out)
         return nil
     }
 
@@ -44,7 +44,7 @@ extension PeerEngine {
     }
 
     mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.ssrc == nack.mediaSSRC })?.key else { return }
+        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == nack.mediaSSRC })?.key else { return }
         packetScratch.removeAll(keepingCapacity: true)
         senders[mid]?.stream.retransmit(nack, at: now, rtt: roundTripTime, into: &packetScratch)
         for packet in packetScratch {
@@ -68,7 +68,7 @@ extension PeerEngine {
         do {
             try srtp?.protectRTP(&packet.bytes)
         } catch {
-            return  // a sender's own packet that cannot be protected is a bug in the sender, not in the network
+            return trace(.peer(.outboundFailed(what: "RTP", reason: "\(error)")), at: now, into: &out)
         }
         if transmit(packet.bytes, into: &out) { note(.firstRTPSent, at: now, into: &out) }
     }
@@ -95,8 +95,15 @@ struct SenderState: Sendable {
     var isActive = true
     var framesDropped = 0
     private var lastKeyframe: Instant?
+    private var hasSent = false
 
     init(stream: SendStream) { self.stream = stream }
+
+    /// Whether this frame is the first.
+    mutating func noteFirstFrame() -> Bool {
+        defer { hasSent = true }
+        return !hasSent
+    }
 
     /// Keyframes are dear: requests closer than 300 ms to the last granted one are counted and not passed on; whoever
     /// still misses one asks again.

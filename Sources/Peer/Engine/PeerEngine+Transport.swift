@@ -73,7 +73,7 @@ extension PeerEngine {
         // The other side moved or came back: its decoder may miss what was sent into the void.
         if srtp != nil {
             setConnectionState(.connected, into: &out)
-            for mid in senders.keys where senders[mid]?.stream.codec.kind == .video {
+            for mid in senders.keys where senders[mid]?.stream.configuration.codec.kind == .video {
                 out.events.append(.keyframeRequested(mid: mid))
             }
             requestKeyframes(at: now, into: &out)
@@ -136,13 +136,12 @@ extension PeerEngine {
     private mutating func connected(_ keys: SRTPKeyingMaterial, at now: Instant, into out: inout Output) {
         guard let role = dtls?.role else { return }
         do {
-            srtp = try SRTPSession(keys, role: role)
+            srtp = try SRTPSession(keying: keys, localRole: role)
         } catch {
             setConnectionState(.failed(.dtls(.refused(reason: "SRTP: \(error)"))), into: &out)
             return
         }
         note(.dtlsConnected, at: now, into: &out)
-        reports.start(at: now)
         bandwidth.start(at: now)
         setConnectionState(.connected, into: &out)
         out.events.append(.connected)

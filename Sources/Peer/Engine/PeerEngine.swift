@@ -51,6 +51,11 @@ public struct PeerEngine {
     var receivers: [SSRC: ReceiverState] = [:]
     var routes = RoutingTable()
     var reports: ReportScheduler
+    /// Feedback that waits for its turn.
+    var waitingFeedback: [RTCPPacket] = []
+    var receiverClock = ReceiverClock()
+    /// Sender reports that came before the first packet of their stream.
+    var orphanReports: [SSRC: SenderReport] = [:]
     var transportFeedback: TransportFeedbackState
     var pacer: Pacer<PacedPacket>
     var bandwidth: BandwidthEstimator
@@ -64,7 +69,7 @@ public struct PeerEngine {
     var isClosed = false
 
     // Kept between calls so that steady traffic does not allocate them anew.
-    var receiveOutput = ReceiveStream.Output()
+    var receiveOutput = Outbox<ReceiveEvent, RTPTrace>()
     var packetScratch: [OutboundPacket] = []
     var pacedScratch: [PacedPacket] = []
 
@@ -77,7 +82,7 @@ public struct PeerEngine {
         var agent = ICEAgent.Configuration(role: configuration.role)
         agent.stunServers = configuration.stunServers
         ice = ICEAgent(configuration: agent, random: random.split())
-        reports = ReportScheduler(cname: cname, random: random.split())
+        reports = ReportScheduler(random: random.split())
         transportFeedback = TransportFeedbackState()
         feedbackSSRC = SSRC(UInt32(truncatingIfNeeded: random.next()) | 1)
         pacer = Pacer(maximumPackets: configuration.limits.pacerPackets)
@@ -117,8 +122,8 @@ public struct PeerEngine {
             receivers[ssrc]?.stream.advance(to: now, into: &receiveOutput)
             drainReceiveStream(ssrc, at: now, into: &out)
         }
-        if let due = transportFeedback.deadline, due <= now { sendTransportFeedback(at: now, into: &out) }
-        if let due = reports.deadline, due <= now { sendReports(at: now, into: &out) }
+        if let due = transportFeedback.deadline, due <= now { queueTransportFeedback(at: now) }
+        flushFeedback(at: now, into: &out)
         if let due = bandwidth.deadline, due <= now { bandwidth.advance(to: now) }
         publishTargetBitrate(into: &out)
         releasePaced(at: now, into: &out)

@@ -56,4 +56,30 @@ struct ReceiverState: Sendable {
         stream = ReceiveStream(ReceiveStreamConfiguration(section, ssrc: ssrc, clockRate: clockRate))
         retransmissions = RTXUnwrapper(mediaSSRC: ssrc, payloadTypes: section.retransmissionTypes)
     }
+
+    /// The extended timestamp of the last frame given out: what a report's 32-bit timestamp is extended by.
+    var lastFrameTimestamp: Int64?
+    private var waitingReport: SenderReport?
+    private var fullIntraCommand: UInt8 = 0
+
+    /// A report's times in the terms of the frames; kept until there is a frame to compare with.
+    mutating func place(_ report: SenderReport) -> (ntp: NTPTime, timestamp: Int64)? {
+        guard let last = lastFrameTimestamp else {
+            waitingReport = report
+            return nil
+        }
+        let distance = report.timestamp.distance(from: RTPTimestamp(UInt32(truncatingIfNeeded: last)))
+        return (report.ntp, last + distance)
+    }
+
+    mutating func takeWaitingReport() -> (ntp: NTPTime, timestamp: Int64)? {
+        guard let report = waitingReport else { return nil }
+        waitingReport = nil
+        return place(report)
+    }
+
+    mutating func nextFullIntraCommand() -> UInt8 {
+        fullIntraCommand &+= 1
+        return fullIntraCommand
+    }
 }

@@ -32,6 +32,7 @@ public enum PeerTrace: Hashable, Sendable {
     case streamCreated(ssrc: SSRC, mid: String, routedBy: RoutingRule)
     case streamRefused(ssrc: SSRC, payloadType: UInt8, reason: String)
     case malformedRTCP(reason: String)
+    case outboundFailed(what: String, reason: String)
     case unreachable(path: NetworkPath, reason: String)
     case frameRefused(mid: String, reason: DropReason)
     case closed(reason: String)

@@ -59,9 +59,14 @@ public actor PeerConnection {
     // MARK: Signalling
 
     @discardableResult
-    public func addTransceiver(_ kind: MediaKind, direction: MediaDirection) -> Int {
-        engine.addTransceiver(kind, direction: direction)
+    public func addTransceiver(
+        _ kind: MediaKind, direction: MediaDirection
+    ) throws(NegotiationError) -> TransceiverDescription.ID {
+        try engine.addTransceiver(kind, direction: direction)
     }
+
+    /// What was agreed last; `nil` before the first answer.
+    public var negotiatedSession: NegotiatedSession? { engine.negotiatedSession }
 
     /// Creates an offer and applies it as the local description.
     public func offer(iceRestart: Bool = false) throws(NegotiationError) -> SessionDescription {
