@@ -28,6 +28,7 @@ extension PeerEngine {
             pacer.enqueue(
                 PacedPacket(packet: packet), bytes: packet.bytes.count, priority: priority, at: now)
         }
+        packetScratch.removeAll(keepingCapacity: true)  // the queue is the only owner of the bytes
         releasePaced(at: now, into: &out)
         // The first sender report leaves with the first media, so that the other side can synchronise at once.
         reports.noteMediaSent(at: now)
@@ -46,31 +47,65 @@ extension PeerEngine {
     mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
         guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == nack.mediaSSRC })?.key else { return }
         packetScratch.removeAll(keepingCapacity: true)
-        senders[mid]?.stream.retransmit(nack, at: now, rtt: roundTripTime, into: &packetScratch)
+        let roundTrip = roundTripTime
+        senders[mid]?.stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
         for packet in packetScratch {
             pacer.enqueue(
                 PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .retransmission, at: now)
         }
+        packetScratch.removeAll(keepingCapacity: true)
     }
 
     /// What the pacer lets go leaves in one batch, so that it can be one system call.
     mutating func releasePaced(at now: Instant, into out: inout Output) {
-        pacedScratch.removeAll(keepingCapacity: true)
+        // A probe needs padding to keep its rate; without a retransmission stream there is none to be had.
+        while let probe = bandwidth.takeProbe() {
+            if senders.values.contains(where: { $0.isActive && $0.stream.configuration.retransmission != nil }) {
+                pacer.start(probe)
+            }
+        }
+        addProbePadding(at: now)
         pacer.release(at: now, into: &pacedScratch)
-        for index in pacedScratch.indices { depart(&pacedScratch[index].packet, at: now, into: &out) }
-        pacedScratch.removeAll(keepingCapacity: true)
+        guard !pacedScratch.isEmpty else { return }
+        // Moved out while it is walked, so that each packet's bytes have one owner and are protected in place.
+        var leaving: [PacedPacket] = []
+        swap(&leaving, &pacedScratch)
+        for index in leaving.indices { depart(&leaving[index].packet, at: now, into: &out) }
+        leaving.removeAll(keepingCapacity: true)
+        swap(&leaving, &pacedScratch)
+    }
+
+    /// Where media alone does not fill a probe for bandwidth, old packets are sent again on a retransmission stream.
+    private mutating func addProbePadding(at now: Instant) {
+        let needed = pacer.paddingNeeded(at: now)
+        guard needed > 0,
+            let mid = senders.first(where: { $0.value.isActive && $0.value.stream.configuration.retransmission != nil })?
+                .key
+        else { return }
+        packetScratch.removeAll(keepingCapacity: true)
+        senders[mid]?.stream.probe(bytes: needed, at: now, into: &packetScratch)
+        for packet in packetScratch {
+            pacer.enqueue(PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .padding, at: now)
+        }
+        packetScratch.removeAll(keepingCapacity: true)
     }
 
     private mutating func depart(_ packet: inout OutboundPacket, at now: Instant, into out: inout Output) {
-        if packet.transportSequenceOffset != nil || packet.sendTimeOffset != nil {
-            packet.stamp(transportSequence: bandwidth.noteSent(bytes: packet.bytes.count, at: now), at: now)
+        if packet.transportSequenceOffset != nil {
+            let number = bandwidth.stamp(bytes: packet.bytes.count, probe: pacer.releasedProbe, at: now)
+            packet.stamp(transportSequence: number, at: now)
+        } else {
+            packet.stamp(transportSequence: SequenceNumber(0), at: now)
+            bandwidth.noteSent(bytes: packet.bytes.count, at: now)
         }
         do {
             try srtp?.protectRTP(&packet.bytes)
         } catch {
             return trace(.peer(.outboundFailed(what: "RTP", reason: "\(error)")), at: now, into: &out)
         }
-        if transmit(packet.bytes, into: &out) { note(.firstRTPSent, at: now, into: &out) }
+        var bytes: [UInt8] = []
+        swap(&bytes, &packet.bytes)
+        if transmit(bytes, into: &out) { note(.firstRTPSent, at: now, into: &out) }
     }
 
     mutating func publishTargetBitrate(into out: inout Output) {

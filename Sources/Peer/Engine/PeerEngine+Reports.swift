@@ -106,61 +106,26 @@ extension PeerEngine {
     // MARK: Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01)
 
     mutating func noteTransportSequence(of header: RTPHeader, packet: [UInt8], at now: Instant) {
-        guard transportFeedback.isEnabled,
-            let number = header.transportSequenceNumber(ids: extensions, in: packet)
-        else { return }
-        transportFeedback.note(number, media: header.ssrc, at: now)
+        guard let number = header.transportSequenceNumber(ids: extensions, in: packet) else { return }
+        transportFeedback.noteArrival(number, media: header.ssrc, at: now)
     }
 
     mutating func queueTransportFeedback(at now: Instant) {
-        for feedback in transportFeedback.take(sender: feedbackSSRC, at: now) {
-            enqueueFeedback(.transportFeedback(feedback), at: now)
+        while let report = transportFeedback.take(at: now) {
+            let arrivals = report.arrivals.map { TransportArrival(sequence: $0.sequence, at: $0.at) }
+            guard
+                let made = TransportFeedback.make(
+                    senderSSRC: feedbackSSRC, mediaSSRC: report.media, feedbackCount: report.count, base: report.base,
+                    arrivals: arrivals[...])
+            else { continue }
+            enqueueFeedback(.transportFeedback(made.feedback), at: now)
         }
     }
-}
 
-/// The receiving half of transport-wide congestion control: what came when, told every 50 ms while something comes.
-struct TransportFeedbackState: Sendable {
-    var isEnabled = false
-    private var unwrapper = SequenceNumberUnwrapper()
-    private var arrivals: [TransportArrival] = []
-    private var media = SSRC(0)
-    private var base: Int64?
-    private var count: UInt8 = 0
-    private(set) var deadline: Instant?
-
-    private static let interval = TimeDelta.milliseconds(50)
-    /// Arrivals kept between two feedbacks: 50 ms at 400 Mbit/s.
-    private static let capacity = 2_048
-
-    mutating func note(_ number: SequenceNumber, media: SSRC, at now: Instant) {
-        let sequence = unwrapper.unwrap(number)
-        self.media = media
-        guard arrivals.count < Self.capacity else { return }
-        // Nearly always in order; a straggler finds its place from the end.
-        var index = arrivals.count
-        while index > 0, arrivals[index - 1].sequence > sequence { index -= 1 }
-        if index > 0, arrivals[index - 1].sequence == sequence { return }
-        arrivals.insert(TransportArrival(sequence: sequence, at: now), at: index)
-        deadline = deadline ?? now + Self.interval
-    }
-
-    mutating func take(sender: SSRC, at now: Instant) -> [TransportFeedback] {
-        deadline = nil
-        var result: [TransportFeedback] = []
-        var rest = arrivals[...]
-        while let first = rest.first,
-            let made = TransportFeedback.make(
-                senderSSRC: sender, mediaSSRC: media, feedbackCount: count,
-                // What arrives after it was reported missing is not reported again: the sender has forgotten it.
-                base: min(base ?? first.sequence, first.sequence), arrivals: rest)
-        {
-            result.append(made.feedback)
-            count &+= 1
-            base = max(base ?? made.nextBase, made.nextBase)
-            rest = rest.dropFirst(max(1, made.taken))
-        }
-        arrivals.removeAll(keepingCapacity: true)
-        return result
+    mutating func apply(_ feedback: TransportFeedback, at now: Instant) {
+        var arrivals: [(SequenceNumber, TimeDelta?)] = []
+        arrivals.reserveCapacity(feedback.deltas.count)
+        feedback.forEachPacket { arrivals.append(($0, $1)) }
+        bandwidth.receive(arrivals: arrivals, at: now)
     }
 }

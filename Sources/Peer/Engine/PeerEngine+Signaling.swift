@@ -106,7 +106,6 @@ extension PeerEngine {
         session = agreed
         for section in agreed.media { applySection(section) }
         extensions = agreed.media.first { !$0.isRejected }?.receivedExtensions ?? HeaderExtensionMap()
-        transportFeedback.isEnabled = extensions[.transportSequenceNumber] != nil
         startDTLSIfReady(at: now, into: &out)
         flushFeedback(at: now, into: &out)
     }

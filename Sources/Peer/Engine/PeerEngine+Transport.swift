@@ -98,8 +98,9 @@ extension PeerEngine {
     }
 
     private func remoteFingerprints(of session: NegotiatedSession) -> [Fingerprint] {
-        session.remoteTransport?.fingerprints.compactMap {
-            Fingerprint(algorithm: $0.hashFunction, bytes: $0.bytes)
+        session.remoteTransport?.fingerprints.compactMap { attribute in
+            Fingerprint.Algorithm(rawValue: attribute.hashFunction.lowercased())
+                .flatMap { Fingerprint(algorithm: $0, bytes: attribute.bytes) }
         } ?? []
     }
 

@@ -56,7 +56,7 @@ public struct PeerEngine {
     var receiverClock = ReceiverClock()
     /// Sender reports that came before the first packet of their stream.
     var orphanReports: [SSRC: SenderReport] = [:]
-    var transportFeedback: TransportFeedbackState
+    var transportFeedback = TransportFeedbackBuilder(interval: .milliseconds(50))
     var pacer: Pacer<PacedPacket>
     var bandwidth: BandwidthEstimator
     var lastTargetBitrate: Int?
@@ -83,9 +83,11 @@ public struct PeerEngine {
         agent.stunServers = configuration.stunServers
         ice = ICEAgent(configuration: agent, random: random.split())
         reports = ReportScheduler(random: random.split())
-        transportFeedback = TransportFeedbackState()
         feedbackSSRC = SSRC(UInt32(truncatingIfNeeded: random.next()) | 1)
-        pacer = Pacer(maximumPackets: configuration.limits.pacerPackets)
+        var pacing = Pacer<PacedPacket>.Configuration()
+        pacing.maximumPackets = configuration.limits.pacerPackets
+        pacing.hasPadding = true
+        pacer = Pacer(configuration: pacing)
         bandwidth = BandwidthEstimator(
             minimum: configuration.bitrates.minimum, start: configuration.bitrates.start,
             maximum: configuration.bitrates.maximum)
@@ -181,6 +183,11 @@ public struct PeerEngine {
     }
 
     // MARK: Small things used by every part
+
+    /// The best known round trip: of ICE's checks on the path in use, else of reports.
+    var roundTripTime: TimeDelta? {
+        ice.currentRoundTripTime ?? receiverClock.roundTripTime
+    }
 
     func trace(_ detail: TraceEvent.Detail, at now: Instant, into out: inout Output) {
         out.trace.append(TraceEvent(time: now, detail: detail))

@@ -28,7 +28,9 @@ public actor PeerConnection {
     /// Frames that may wait for the loop before `submit` refuses: more than a second of audio and video.
     public static let maximumWaitingFrames = 128
 
-    public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+    public nonisolated var unownedExecutor: UnownedSerialExecutor {
+        unsafe loop.asUnownedSerialExecutor()
+    }
 
     public init(
         loop: IOLoop, configuration: PeerConfiguration, random: RandomSource = .system,
