@@ -1,4 +1,5 @@
 import CFFmpeg
+import Glibc
 import Primitives
 
 /// libavformat's muxer of one format over a `RecordingFile`. It copies packets and encodes nothing.
@@ -9,6 +10,7 @@ import Primitives
     /// - Parameter format: FFmpeg's name of the format: `webm`, `matroska`, `mp4`, `ogg`.
     init(_ format: String, _ file: RecordingFile) throws(RecordingError) {
         self.file = file
+        FFmpegLog.install()
         let owner = unsafe Unmanaged.passUnretained(file).toOpaque()
         let opened = unsafe postern_mux_open(
             format, owner,
@@ -41,7 +43,7 @@ import Primitives
     func add(_ track: RecordedTrack) throws(RecordingError) -> Int32 {
         let index: Int32
         switch track.codec {
-        case .opus: index = unsafe postern_mux_add_opus(muxer, 2, Opus.preSkip)
+        case .opus: index = unsafe postern_mux_add_opus(muxer, 2, Int32(OpusPacket.preSkip))
         case .pcmu: index = unsafe postern_mux_add_g711(muxer, 0)
         case .pcma: index = unsafe postern_mux_add_g711(muxer, 1)
         default:
@@ -69,16 +71,7 @@ import Primitives
     private func check(_ status: Int32) throws(RecordingError) {
         if let failure = file.failure { throw failure }
         guard status < 0 else { return }
-        let text = unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 128) { buffer in
-            guard let base = buffer.baseAddress, unsafe av_strerror(status, base, 128) == 0 else { return "\(status)" }
-            return unsafe String(cString: base)
-        }
-        throw RecordingError.container(file.path, "FFmpeg says: \(text)")
+        let words = ([FFmpegLog.text(status)] + FFmpegLog.lines()).joined(separator: "; ")
+        throw RecordingError.container(file.path, "FFmpeg says: \(words)")
     }
-}
-
-enum Opus {
-    /// Samples at 48 kHz by which an encoder's sound is late: libopus' look-ahead of 6.5 ms, which senders of RTP do not
-    /// take out of their timestamps. Written as pre-skip (RFC 7845 §4.2) and CodecDelay.
-    static let preSkip: Int32 = 312
 }

@@ -32,6 +32,12 @@ protocol RecordingContainer: AnyObject {
     func flush() throws(RecordingError)
     /// Ends the file. `empty` are declared tracks that got no frame.
     func finish(empty: Set<MediaKind>) throws(RecordingError)
+    /// Frames that a container which decodes could make nothing of.
+    var undecodable: Int { get }
+}
+
+extension RecordingContainer {
+    var undecodable: Int { 0 }
 }
 
 extension RecordingFormat {

@@ -21,7 +21,7 @@ final class RecordingFile {
     init(path: String, existing: RecordingOptions.ExistingFile) throws(RecordingError) {
         self.path = path
         let flags = O_RDWR | O_CLOEXEC
-        var file = open(path, flags | O_CREAT | O_EXCL, 0o644)
+        var file = unsafe open(path, flags | O_CREAT | O_EXCL, 0o644)
         isNew = file >= 0
         if file < 0, errno == EEXIST {
             if existing == .refuse, RecordingFile.isRegular(path) {
@@ -29,9 +29,9 @@ final class RecordingFile {
                     .fileExists, path: path, detail: "the file is there already",
                     advice: "choose another name or allow it to be replaced")
             }
-            file = open(path, flags)
+            file = unsafe open(path, flags)
             // A pipe or a terminal may be open for writing only.
-            if file < 0, errno == EACCES || errno == EINVAL { file = open(path, O_WRONLY | O_CLOEXEC) }
+            if file < 0, errno == EACCES || errno == EINVAL { file = unsafe open(path, O_WRONLY | O_CLOEXEC) }
         }
         guard file >= 0 else { throw RecordingFile.error(errno, path) }
         descriptor = file
@@ -54,7 +54,7 @@ final class RecordingFile {
     func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard failure == nil, isOpen else { return false }
         var rest = unsafe bytes
-        while let base = rest.baseAddress, !rest.isEmpty {
+        while let base = rest.baseAddress, rest.count > 0 {
             let count = unsafe Glibc.write(descriptor, base, rest.count)
             if count < 0 {
                 if errno == EINTR { continue }
@@ -106,7 +106,7 @@ final class RecordingFile {
         guard isOpen else { return }
         isOpen = false
         if Glibc.close(descriptor) != 0, errno != EINTR { fail(errno) }
-        if isRegular, isNew, size == 0 { unlink(path) }
+        if isRegular, isNew, size == 0 { _ = unsafe unlink(path) }
     }
 
     private func fail(_ code: Int32) { failure = failure ?? RecordingFile.error(code, path) }

@@ -116,7 +116,7 @@ struct TrackClock: Sendable {
     private mutating func observe(_ offset: TimeDelta, at arrival: Instant) {
         let age = arrival - windowStart
         if current != nil, age >= TrackClock.window {
-            previous = age >= TrackClock.window * 2 ? nil : current
+            previous = age >= TrackClock.window + TrackClock.window ? nil : current
             current = nil
             windowStart = arrival
             if let usual, let previous {

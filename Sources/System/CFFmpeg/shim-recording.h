@@ -5,6 +5,7 @@
 #include <libavformat/avformat.h>
 #include <libavutil/channel_layout.h>
 #include <libavutil/mathematics.h>
+#include <libswscale/swscale.h>
 #include <string.h>
 
 // A muxer that copies packets and writes through two functions of its owner, so that the owner sees every error number.
@@ -183,6 +184,23 @@ static inline int postern_mux_trailer(PosternMuxer *muxer) {
     int result = av_write_trailer(muxer->context);
     avio_flush(muxer->io);
     return result < 0 ? result : postern_mux_io_error(muxer);
+}
+
+// Scales a tightly packed I420 picture to another size. `out` has room for 64 bytes more than the picture, which the
+// vector code may use.
+static inline int postern_rec_scale(
+    const uint8_t *bytes, int width, int height, uint8_t *out, int out_width, int out_height) {
+    struct SwsContext *scaler = sws_getContext(
+        width, height, AV_PIX_FMT_YUV420P, out_width, out_height, AV_PIX_FMT_YUV420P, SWS_BILINEAR, NULL, NULL, NULL);
+    if (!scaler) return AVERROR(EINVAL);
+    const ptrdiff_t luma = (ptrdiff_t)width * height, out_luma = (ptrdiff_t)out_width * out_height;
+    const uint8_t *const planes[4] = {bytes, bytes + luma, bytes + luma + luma / 4, NULL};
+    const int strides[4] = {width, width / 2, width / 2, 0};
+    uint8_t *const out_planes[4] = {out, out + out_luma, out + out_luma + out_luma / 4, NULL};
+    const int out_strides[4] = {out_width, out_width / 2, out_width / 2, 0};
+    int rows = sws_scale(scaler, planes, strides, 0, height, out_planes, out_strides);
+    sws_freeContext(scaler);
+    return rows;
 }
 
 #endif
