@@ -177,8 +177,8 @@ public final class CallSession: Sendable {
             lines.append(parts.joined(separator: "; "))
             if let recording = report.recording {
                 let tracks = recording.tracks.map { track in
-                    "\(track.codec.rawValue) \(oneDecimal(track.duration.seconds)) s, \(track.frames) frames"
-                        + (track.gaps.isEmpty ? "" : ", \(track.gaps.count) gaps")
+                    "\(track.codec?.rawValue ?? track.kind.rawValue) \(oneDecimal(track.duration.seconds)) s, \(track.frames) frames"
+                        + (track.gapCount == 0 ? "" : ", \(track.gapCount) gaps")
                 }
                 lines.append("recorded \(recording.path): " + tracks.joined(separator: "; "))
             }

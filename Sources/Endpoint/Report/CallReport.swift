@@ -160,25 +160,29 @@ extension RecordingSummary {
     var json: [JSONValue.Member] {
         [
             .init("path", .string(path)), .init("duration", JSONValue(rounded: duration.seconds * 1000)),
-            .init("bytes", .integer(Int64(bytes))),
+            .init("format", .string("\(format)")), .init("bytes", .integer(bytes)),
+            .init("synchronization", .string(synchronization.rawValue)),
+            .init("notes", .array(notes.map(JSONValue.string))),
             .init(
                 "tracks",
                 .array(
                     tracks.map { track in
                         .object([
                             .init("kind", .string(track.kind.rawValue)),
-                            .init("codec", .string(track.codec.rawValue)),
+                            .init("codec", JSONValue(track.codec?.rawValue)),
                             .init("frames", .integer(Int64(track.frames))),
-                            .init("start", JSONValue(rounded: track.start.seconds * 1000)),
+                            .init("start", JSONValue(rounded: track.start.map { $0.seconds * 1000 })),
                             .init("duration", JSONValue(rounded: track.duration.seconds * 1000)),
+                            .init("keyframes", .integer(Int64(track.keyframes))),
+                            .init("gapCount", .integer(Int64(track.gapCount))),
                             .init(
                                 "gaps",
                                 .array(
                                     track.gaps.map { gap in
                                         .object([
                                             .init("start", JSONValue(rounded: gap.start.seconds * 1000)),
-                                            .init("duration", JSONValue(rounded: gap.duration.seconds * 1000)),
-                                            .init("reason", .string("\(gap.reason)")),
+                                            .init("duration", JSONValue(rounded: gap.length.seconds * 1000)),
+                                            .init("cause", .string(gap.cause.rawValue)),
                                         ])
                                     })),
                         ])

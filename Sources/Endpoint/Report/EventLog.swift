@@ -20,14 +20,14 @@ public final class EventLog {
         }
         guard FileManager.default.createFile(atPath: path, contents: nil),
             let handle = FileHandle(forWritingAtPath: path)
-        else { throw EventLogError(path: path, reason: String(cString: strerror(errno))) }
+        else { throw EventLogError(path: path, reason: "it cannot be written; check the folder and its permissions") }
         self.handle = handle
     }
 
     public func write(_ entry: TraceEvent, peer: String) {
         guard failure == nil else { return }
         buffer.append(contentsOf: Self.line(for: entry, peer: peer, origin: origin).utf8)
-        buffer.append(0x0A)
+        buffer.append(UInt8(ascii: "\n"))
         if buffer.count > 32_768 { flush() }
     }
 
