@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <linux/errqueue.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -643,6 +644,13 @@ static inline int postern_resolve(const char *name, struct addrinfo **to) {
 static inline int postern_resolve_verdict(int code) {
     if (code == EAI_NONAME || code == -5 /* EAI_NODATA */) return 1;
     return code == EAI_AGAIN ? 2 : 0;
+}
+
+// MARK: memory
+
+// 1 on success. The second call keeps large buffers on the heap too, for the first ends the system's own adjustment.
+static inline int postern_keep_freed(int bytes, int largest) {
+    return mallopt(M_TRIM_THRESHOLD, bytes) && mallopt(M_MMAP_THRESHOLD, largest);
 }
 
 static inline int postern_errno(void) { return errno; }
