@@ -95,6 +95,7 @@ func number(of bytes: [UInt8]) -> Int {
     return (try? Int(reader.readUInt32())) ?? -1
 }
 
-let hasIPv6Loopback = (try? AddressSelection(families: [.ipv6], allowsLoopback: true).selectFromSystem())
+let hasIPv6Loopback =
+    (try? AddressSelection(families: [.ipv6], allowsLoopback: true).selectFromSystem())
     .map { $0.contains { $0.ip == .loopbackV6 } } ?? false
 let loopbacks: [IPAddress] = hasIPv6Loopback ? [.loopbackV4, .loopbackV6] : [.loopbackV4]

@@ -16,7 +16,9 @@ public enum NetworkInterfaces {
         var cursor = unsafe head
         while let entry = unsafe cursor {
             unsafe cursor = entry.pointee.ifa_next
-            let name = unsafe String(cString: entry.pointee.ifa_name)
+            // An address with a label shows as an interface "eth0:label".
+            let label = unsafe String(cString: entry.pointee.ifa_name)
+            let name = String(label.prefix { $0 != ":" })
             let flags = unsafe entry.pointee.ifa_flags
             let position: Int
             if let known = interfaces.firstIndex(where: { $0.name == name }) {
@@ -25,7 +27,7 @@ public enum NetworkInterfaces {
                 position = interfaces.count
                 interfaces.append(
                     NetworkInterface(
-                        name: name, index: unsafe if_nametoindex(entry.pointee.ifa_name),
+                        name: name, index: unsafe if_nametoindex(name),
                         isUp: flags & postern_flag_up() != 0 && flags & postern_flag_running() != 0,
                         isLoopback: flags & postern_flag_loopback() != 0,
                         isPointToPoint: flags & postern_flag_point_to_point() != 0))

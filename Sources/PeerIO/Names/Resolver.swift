@@ -94,7 +94,9 @@ public final class Resolver: Sendable {
         let (isTaken, needsThread) = state.withLock { state in
             state.waiting.removeAll { $0.answer.isGiven }
             let needsThread = state.threads < threadLimit
-            guard needsThread || state.running + state.waiting.count < threadLimit + waitingLimit else { return (false, false) }
+            guard needsThread || state.running + state.waiting.count < threadLimit + waitingLimit else {
+                return (false, false)
+            }
             state.waiting.append(lookup)
             if needsThread { state.threads += 1 }
             return (true, needsThread)

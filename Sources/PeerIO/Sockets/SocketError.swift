@@ -115,7 +115,8 @@ extension SocketError.Reason {
 }
 
 extension SocketError {
-    /// From the error queue; `nil` where it does not name the destination.
+    /// From the error queue; `nil` where it does not name the destination. This host's own reports do not: they lack
+    /// the port, and come with an error of the send call that tells the same.
     init?(_ raw: postern_socket_error, local: TransportAddress) {
         guard raw.destination.family != 0 else { return nil }
         path = NetworkPath(local: local, remote: raw.destination.transportAddress)
@@ -127,10 +128,8 @@ extension SocketError {
         case Int32(SO_EE_ORIGIN_ICMP6):
             reason = Reason(icmpV6: raw.type, code: raw.icmp_code, info: raw.info, errno: code)
             icmp = ICMPReport(type: raw.type, code: raw.icmp_code)
-        default:
-            reason = code == EMSGSIZE && raw.info > 0 ? .messageTooBig(mtu: Int(raw.info)) : Reason(errno: code)
-            icmp = nil
+        default: return nil
         }
-        reporter = icmp != nil && raw.offender.family != 0 ? raw.offender.ip : nil
+        reporter = raw.offender.family == 0 ? nil : raw.offender.ip
     }
 }

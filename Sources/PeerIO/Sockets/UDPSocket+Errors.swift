@@ -1,4 +1,5 @@
 import CLinuxIO
+import Glibc
 import Primitives
 
 extension UDPSocket {
@@ -8,7 +9,11 @@ extension UDPSocket {
         for _ in 0..<Self.errorsPerRead {
             guard unsafe postern_read_error(descriptor, &raw) > 0 else { break }
             counted.errorsReported &+= 1
-            if let error = SocketError(raw, local: localAddress) { note(error) }
+            if let error = SocketError(raw, local: localAddress) {
+                note(error)
+            } else if raw.code == UInt32(EMSGSIZE), raw.info > 0, raw.destination.family != 0 {
+                localMTU = (raw.destination.ip, Int(raw.info))
+            }
         }
         _ = postern_take_error(descriptor)
     }

@@ -154,8 +154,11 @@ extension UDPSocket {
     private func refuse(_ datagram: Datagram, _ code: Int32) {
         counted.sendRefused &+= 1
         let path = NetworkPath(local: localAddress, remote: datagram.path.remote)
-        // The kernel's own report, which knows the MTU, has just been read where there was one.
-        let isReported = pendingErrors.contains { $0.path == path && $0.icmp == nil }
-        if !isReported { note(SocketError(path: path, reason: .init(errno: code))) }
+        // The report of this host, read from the error queue before the second attempt, knows the MTU but not the port.
+        if code == EMSGSIZE, let (ip, mtu) = localMTU, ip == path.remote.ip {
+            note(SocketError(path: path, reason: .messageTooBig(mtu: mtu)))
+        } else {
+            note(SocketError(path: path, reason: .init(errno: code)))
+        }
     }
 }

@@ -53,6 +53,8 @@ public final class UDPSocket {
     var spare = DatagramBatch()
     var queue: SendQueue
     var pendingErrors: [SocketError] = []
+    /// The destination and MTU of the last datagram that this host found too big.
+    var localMTU: (IPAddress, Int)?
     var isDeliveryDue = false
     private var awaitsRoom = false
     /// Whether bursts are handed to the kernel as one message. Ends for good when a device turns out not to have it.
