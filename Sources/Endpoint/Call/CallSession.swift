@@ -134,6 +134,16 @@ public final class CallSession: Sendable {
             members += reports.count == 1 ? list : list.filter { $0.name != "stats" && $0.name != "role" }
         }
         if reports.count > 1 {
+            for index in members.indices {
+                switch members[index].name {
+                case "timings": members[index].value = CallReport.merged(reports.map(\.timings))
+                case "audio", "video":
+                    members[index].value = mediaSummary(
+                        members[index].name == "audio" ? .audio : .video, of: reports.flatMap(\.statistics.objects),
+                        over: main.duration)
+                default: break
+                }
+            }
             members.append(.init("peers", .object(reports.map { .init($0.role, $0.json) })))
         }
         let diagnosis = reports.lazy.compactMap(\.diagnosis).first

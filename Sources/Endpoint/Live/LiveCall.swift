@@ -84,8 +84,11 @@ struct LiveCall {
             if session.isInterrupted { return .interrupted }
             if journals.contains(where: \.hasFailed) { return .failed }
             if journals.contains(where: \.wasClosedByPeer) { return .closedByPeer }
-            if let duration = session.options.duration, now - connected >= duration { return .duration }
             let publishers = peers.flatMap(\.live.publishers)
+            // What is sent ends by its own media clock, to the frame; who only receives looks at the clock.
+            if publishers.isEmpty, let duration = session.options.duration, now - connected >= duration {
+                return .duration
+            }
             if publishers.contains(where: { $0.outcome.failure != nil }) { return .mediaFailed }
             if !publishers.isEmpty, publishers.allSatisfy(\.outcome.isFinished) { return .sourceEnded }
             if peers.contains(where: \.live.hasRecordingFailed) { return .recordingFailed }

@@ -10,6 +10,7 @@ import SDP
 /// What calls over sockets share: the loop, sockets, servers, publishers.
 extension CallSession {
     func makeLoop() throws -> IOLoop {
+        PacketMemory.keepFreed()
         do {
             return try IOLoop(name: "postern-io")
         } catch {
@@ -94,7 +95,7 @@ extension CallSession {
             PublisherThread(
                 publisher: Publisher(
                     source: source, mids: mids, audioBitrate: kinds.contains(.audio) ? audioBitrate : 0,
-                    videoBitrateCap: videoBitrate),
+                    videoBitrateCap: videoBitrate, limit: options.duration),
                 connection: connection, name: name, clock: clock)
         }
         guard kinds.count == 2, options.send != "-", !options.media.passthrough else {

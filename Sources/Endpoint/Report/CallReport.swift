@@ -40,8 +40,8 @@ public struct CallReport: Sendable {
             .init("duration", JSONValue(rounded: duration.seconds * 1000)),
             .init("timings", timings),
             .init("selectedPair", selectedPair),
-            .init("audio", media(.audio)),
-            .init("video", media(.video)),
+            .init("audio", mediaSummary(.audio, of: statistics.objects, over: duration)),
+            .init("video", mediaSummary(.video, of: statistics.objects, over: duration)),
             .init("recording", recordingJSON),
             .init("diagnosis", diagnosis?.json ?? .null),
             .init("stats", .array(statistics.objects.map(\.json))),
@@ -49,7 +49,7 @@ public struct CallReport: Sendable {
     }
 
     /// Milliseconds since both descriptions were known.
-    private var timings: JSONValue {
+    var timings: JSONValue {
         let gathering: JSONValue
         if let start = journal.milestones[.gatheringStarted], let end = journal.milestones[.gatheringComplete] {
             gathering = JSONValue(rounded: (end - start).seconds * 1000)
@@ -68,6 +68,15 @@ public struct CallReport: Sendable {
                 + phases.map { .init($0.0, JSONValue(rounded: journal.milliseconds(to: $0.1))) })
     }
 
+    /// A phase only one of two peers goes through is the call's phase.
+    static func merged(_ timings: [JSONValue]) -> JSONValue {
+        guard case .object(var members)? = timings.last else { return .null }
+        for index in members.indices where members[index].value == .null {
+            members[index].value = timings.lazy.compactMap { $0[members[index].name] }.first { $0 != .null } ?? .null
+        }
+        return .object(members)
+    }
+
     private var selectedPair: JSONValue {
         guard let pair = journal.selectedPair else { return .null }
         let statisticsPair = statistics.objects(of: .candidatePair).first { $0["nominated"] == .bool(true) }
@@ -79,44 +88,6 @@ public struct CallReport: Sendable {
         ])
     }
 
-    /// One kind of media in the words an expectation uses; the full figures are in `stats`.
-    private func media(_ kind: MediaKind) -> JSONValue {
-        let inbound = statistics.objects(of: .inboundRTP).filter { $0["kind"] == .string(kind.rawValue) }
-        let outbound = statistics.objects(of: .outboundRTP).filter { $0["kind"] == .string(kind.rawValue) }
-        guard !inbound.isEmpty || !outbound.isEmpty else { return .null }
-        func sum(_ objects: [StatisticsObject], _ name: String) -> Double {
-            objects.reduce(0) { $0 + ($1[name]?.asDouble ?? 0) }
-        }
-        func whole(_ value: Double) -> JSONValue { .integer(Int64(value)) }
-        let lost = sum(inbound, "packetsLost")
-        let received = sum(inbound, "packetsReceived")
-        let seconds = max(duration.seconds, 0.001)
-        var members: [JSONValue.Member] = [
-            .init("framesSent", whole(sum(outbound, "framesSent"))),
-            .init("framesReceived", whole(sum(inbound, "framesReceived"))),
-            .init("framesDropped", whole(sum(inbound, "framesDropped"))),
-            .init("packetsSent", whole(sum(outbound, "packetsSent"))),
-            .init("packetsReceived", whole(received)),
-            .init("packetsLost", whole(lost)),
-            .init("lossFraction", JSONValue(rounded: received + lost > 0 ? max(0, lost) / (received + lost) : 0)),
-            .init("retransmissionsSent", whole(sum(outbound, "retransmittedPacketsSent"))),
-            .init("retransmissionsReceived", whole(sum(inbound, "retransmittedPacketsReceived"))),
-            .init("nacks", whole(sum(inbound, "nackCount"))),
-            .init("bitrateSent", whole(sum(outbound, "bytesSent") * 8 / seconds)),
-            .init("bitrateReceived", whole(sum(inbound, "bytesReceived") * 8 / seconds)),
-            .init("jitter", JSONValue(rounded: inbound.compactMap { $0["jitter"]?.asDouble }.max().map { $0 * 1000 })),
-        ]
-        if kind == .video {
-            members += [
-                .init("keyFramesReceived", whole(sum(inbound, "keyFramesReceived"))),
-                .init("freezes", whole(sum(inbound, "freezeCount"))),
-                .init("freezeDuration", JSONValue(rounded: sum(inbound, "totalFreezesDuration") * 1000)),
-                .init("plis", whole(sum(inbound, "pliCount"))),
-            ]
-        }
-        return .object(members)
-    }
-
     private var recordingJSON: JSONValue {
         guard let recording else {
             return recordingFailure.map { ["error": .string("\($0)")] } ?? .null
@@ -126,6 +97,48 @@ public struct CallReport: Sendable {
         return .object(members)
     }
 }
+
+/// One kind of media in the words an expectation uses; the full figures are in `stats`.
+func mediaSummary(
+    _ kind: MediaKind, of objects: [StatisticsObject], over duration: TimeDelta
+) -> JSONValue {
+    let ofKind = objects.filter { $0["kind"] == .string(kind.rawValue) }
+    let inbound = ofKind.filter { $0.type == .inboundRTP }
+    let outbound = ofKind.filter { $0.type == .outboundRTP }
+    guard !inbound.isEmpty || !outbound.isEmpty else { return .null }
+    func sum(_ objects: [StatisticsObject], _ name: String) -> Double {
+        objects.reduce(0) { $0 + ($1[name]?.asDouble ?? 0) }
+    }
+    func whole(_ value: Double) -> JSONValue { .integer(Int64(value)) }
+    let lost = sum(inbound, "packetsLost")
+    let received = sum(inbound, "packetsReceived")
+    let seconds = max(duration.seconds, 0.001)
+    var members: [JSONValue.Member] = [
+        .init("framesSent", whole(sum(outbound, "framesSent"))),
+        .init("framesReceived", whole(sum(inbound, "framesReceived"))),
+        .init("framesDropped", whole(sum(inbound, "framesDropped"))),
+        .init("packetsSent", whole(sum(outbound, "packetsSent"))),
+        .init("packetsReceived", whole(received)),
+        .init("packetsLost", whole(lost)),
+        .init("lossFraction", JSONValue(rounded: received + lost > 0 ? max(0, lost) / (received + lost) : 0)),
+        .init("retransmissionsSent", whole(sum(outbound, "retransmittedPacketsSent"))),
+        .init("retransmissionsReceived", whole(sum(inbound, "retransmittedPacketsReceived"))),
+        .init("nacks", whole(sum(inbound, "nackCount"))),
+        .init("bitrateSent", whole(sum(outbound, "bytesSent") * 8 / seconds)),
+        .init("bitrateReceived", whole(sum(inbound, "bytesReceived") * 8 / seconds)),
+        .init("jitter", JSONValue(rounded: inbound.compactMap { $0["jitter"]?.asDouble }.max().map { $0 * 1000 })),
+    ]
+    if kind == .video {
+        members += [
+            .init("keyFramesReceived", whole(sum(inbound, "keyFramesReceived"))),
+            .init("freezes", whole(sum(inbound, "freezeCount"))),
+            .init("freezeDuration", JSONValue(rounded: sum(inbound, "totalFreezesDuration") * 1000)),
+            .init("plis", whole(sum(inbound, "pliCount"))),
+        ]
+    }
+    return .object(members)
+}
+
 
 extension Candidate {
     var json: JSONValue {

@@ -28,7 +28,8 @@ extension CallSession {
         }
         if let source {
             offerer.publisher = Publisher(
-                source: source, mids: mids, audioBitrate: audioBitrate, videoBitrateCap: videoBitrate)
+                source: source, mids: mids, audioBitrate: audioBitrate, videoBitrateCap: videoBitrate,
+                limit: options.duration)
         }
         answerer.recording = try openRecording(kinds: Dictionary(uniqueKeysWithValues: mids.map { ($1, $0) }))
 
@@ -48,7 +49,7 @@ extension CallSession {
             }
             let connected = call.now
             if offerer.journal.wasConnected {
-                let end = options.duration.map { connected + $0 }
+                let end = source == nil ? options.duration.map { connected + $0 } : nil
                 try call.run(until: end ?? Instant(nanoseconds: .max - 1)) { call in
                     self.record(call, log)
                     return self.isInterrupted || call.offerer.publisher?.isFinished == true
