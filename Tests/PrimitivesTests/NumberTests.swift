@@ -9,8 +9,9 @@ import Testing
 
     @Test func unwrapperCountsWrapsAndKeepsReorderedNumbersInTheirEra() {
         var unwrapper = SequenceNumberUnwrapper()
-        #expect([65_534, 65_535, 0, 65_533, 1].map { unwrapper.unwrap(SequenceNumber($0)) }
-            == [65_534, 65_535, 65_536, 65_533, 65_537])
+        #expect(
+            [65_534, 65_535, 0, 65_533, 1].map { unwrapper.unwrap(SequenceNumber($0)) }
+                == [65_534, 65_535, 65_536, 65_533, 65_537])
     }
 
     @Test func timestampUnwrapperCrossesThe32BitBoundary() {

@@ -23,10 +23,11 @@ extension IPAddress: LosslessStringConvertible {
             if upper == 0, lower >> 32 == 0xFFFF {
                 return "::ffff:" + IPAddress(v4: UInt32(truncatingIfNeeded: lower)).description
             }
-            return joinGroups((0..<8).map { index in
-                let word = index < 4 ? upper : lower
-                return UInt16(truncatingIfNeeded: word >> UInt64(48 - 16 * (index % 4)))
-            })
+            return joinGroups(
+                (0..<8).map { index in
+                    let word = index < 4 ? upper : lower
+                    return UInt16(truncatingIfNeeded: word >> UInt64(48 - 16 * (index % 4)))
+                })
         }
     }
 }

@@ -1,0 +1,57 @@
+import Primitives
+
+/// What a call of the command line is to do. The same for every kind of call.
+public struct CallOptions: Sendable {
+    /// What is sent: a path, `test`, `-` for a pipe; `nil` sends nothing.
+    public var send: String?
+    /// Where what is received goes; the extension says how. `nil` records nothing.
+    public var record: String?
+    /// How long the call is held; `nil` until the source ends, the other side hangs up or a signal comes.
+    public var duration: TimeDelta?
+    /// How long a call may take to be set up before it counts as failed.
+    public var setupTimeout: TimeDelta = .seconds(45)
+    public var media = MediaOptions()
+    public var network = NetworkOptions()
+    /// Where the typed trace goes as NDJSON.
+    public var eventsPath: String?
+    public var reportPath: String?
+    public var expectations: [Expectation] = []
+    /// Secrets (ICE passwords, fingerprints' keys) appear as they are in events and reports only when asked for.
+    public var showsSecrets = false
+
+    public init() {}
+}
+
+/// What is encoded and how.
+public struct MediaOptions: Hashable, Sendable {
+    public var videoBitrate: Int?
+    public var audioBitrate: Int?
+    public var videoSize: (width: Int, height: Int)? {
+        get { width.flatMap { width in height.map { (width, $0) } } }
+        set {
+            width = newValue?.width
+            height = newValue?.height
+        }
+    }
+    private var width: Int?
+    private var height: Int?
+    public var framesPerSecond: Double?
+    public var passthrough = false
+    public var loop = false
+    public var dtx = false
+    /// The format of what comes through a pipe, such as `y4m` or `s16le:48000:2`.
+    public var inputFormat: String?
+
+    public init() {}
+}
+
+/// Where packets may go.
+public struct NetworkOptions: Hashable, Sendable {
+    public var iceServers: [ICEServerURL] = []
+    public var portRange: ClosedRange<UInt16>?
+    /// Interfaces to gather on; empty means all that fit.
+    public var interfaces: [String] = []
+    public var includesLoopback = false
+
+    public init() {}
+}

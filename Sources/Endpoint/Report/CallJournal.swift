@@ -1,0 +1,91 @@
+import DTLSSRTP
+import ICE
+import Peer
+import Primitives
+import RTP
+
+/// What one peer's call did, folded from its events and trace. Pure: the same journal comes of a live call, a simulated
+/// one and a trace read back. The report and the diagnosis are made from it.
+public struct CallJournal: Sendable {
+    public private(set) var connectionState: ConnectionState = .new
+    public private(set) var iceState: ICEConnectionState = .new
+    public private(set) var wasConnected = false
+    public private(set) var milestones: [Milestone: Instant] = [:]
+    public private(set) var selectedPair: (local: Candidate, remote: Candidate)?
+    public private(set) var localCandidates: [String] = []
+    public private(set) var remoteCandidateProblems: [String] = []
+    public private(set) var unreachable: [String: Int] = [:]
+    public private(set) var drops: [DropReason: Int] = [:]
+    public private(set) var refusedStreams: [String] = []
+    public private(set) var connectionLosses = 0
+    public private(set) var remoteBye = false
+    public private(set) var telephoneEvents: [UInt8] = []
+    public private(set) var framesReceived: [String: Int] = [:]
+    public private(set) var targetBitrate: Int?
+    public private(set) var lastTrace: [String] = []
+
+    /// How many different facts of one sort are kept: a journal does not grow with the call (invariant 5).
+    static let maximumFacts = 100
+
+    public init() {}
+
+    public mutating func note(_ event: PeerEvent) {
+        switch event {
+        case .localCandidate(let candidate, _, _):
+            if localCandidates.count < Self.maximumFacts { localCandidates.append(candidate.description) }
+        case .iceStateChanged(let state): iceState = state
+        case .connectionStateChanged(let state):
+            if wasConnected, state == .disconnected { connectionLosses += 1 }
+            if state != .closed || connectionState == .connected || connectionState == .new { connectionState = state }
+        case .connected: wasConnected = true
+        case .selectedPairChanged(let local, let remote): selectedPair = (local, remote)
+        case .frame(_, let mid): framesReceived[mid, default: 0] += 1
+        case .remoteBye: remoteBye = true
+        case .targetBitrate(let rate): targetBitrate = rate
+        case .telephoneEvent(let event, _):
+            if event.isEnd, telephoneEvents.count < Self.maximumFacts { telephoneEvents.append(event.event) }
+        default: break
+        }
+    }
+
+    public mutating func note(_ entry: TraceEvent) {
+        guard case .peer(let trace) = entry.detail else { return }
+        switch trace {
+        case .milestone(let milestone): milestones[milestone] = entry.time
+        case .packetDropped(_, _, _, let reason): drops[reason, default: 0] += 1
+        case .unreachable(let path, let reason):
+            let key = "\(path.remote): \(reason)"
+            if unreachable[key] != nil || unreachable.count < Self.maximumFacts { unreachable[key, default: 0] += 1 }
+        case .remoteCandidateIgnored(let candidate, let reason):
+            if remoteCandidateProblems.count < Self.maximumFacts {
+                remoteCandidateProblems.append("\(candidate): \(reason)")
+            }
+        case .streamRefused(let ssrc, _, let reason):
+            if refusedStreams.count < Self.maximumFacts { refusedStreams.append("SSRC \(ssrc): \(reason)") }
+        default: break
+        }
+    }
+
+    /// Milliseconds from the moment both descriptions were known to a phase; gathering may well be before it.
+    public func milliseconds(to milestone: Milestone) -> Double? {
+        guard let origin = milestones[.bothDescriptionsKnown], let time = milestones[milestone] else { return nil }
+        return (time - origin).seconds * 1000
+    }
+
+    /// When the call stood: keys agreed, and media in if any came.
+    public var setupMilliseconds: Double? {
+        guard let dtls = milliseconds(to: .dtlsConnected) else { return nil }
+        return milliseconds(to: .firstRTPReceived).map { max(dtls, $0) } ?? dtls
+    }
+}
+
+extension CallJournal {
+    /// Whether nothing further is to be expected of the call.
+    public var hasFailed: Bool {
+        if case .failed = connectionState { return true }
+        return false
+    }
+
+    /// Whether the other side ended the call.
+    public var wasClosedByPeer: Bool { connectionState == .closed }
+}

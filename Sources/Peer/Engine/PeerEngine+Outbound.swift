@@ -1,0 +1,150 @@
+import Congestion
+import DTLSSRTP
+import Primitives
+import RTP
+import SDP
+
+/// Media out: packetise, pace, stamp, protect.
+extension PeerEngine {
+    /// Sends one frame on a section. Returns why not, where it was not taken; nothing is ever queued without a bound.
+    @discardableResult
+    public mutating func send(
+        _ frame: EncodedFrame, mid: String, at now: Instant, into out: inout Output
+    ) -> DropReason? {
+        if let reason = refusal(of: mid) {
+            trace(.peer(.frameRefused(mid: mid, reason: reason)), at: now, into: &out)
+            return reason
+        }
+        guard pacer.hasRoom else {
+            senders[mid]?.framesDropped += 1
+            trace(.peer(.frameRefused(mid: mid, reason: .queueFull)), at: now, into: &out)
+            return .queueFull
+        }
+        packetScratch.removeAll(keepingCapacity: true)
+        senders[mid]?.stream.packetize(frame, at: now, into: &packetScratch)
+        note(frame.codec.kind == .video ? .firstVideoFrameSent : .firstAudioFrameSent, at: now, into: &out)
+        let priority: PacerPriority = frame.codec.kind == .video ? .video : .audio
+        for packet in packetScratch {
+            pacer.enqueue(
+                PacedPacket(packet: packet), bytes: packet.bytes.count, priority: priority, at: now)
+        }
+        packetScratch.removeAll(keepingCapacity: true)  // the queue is the only owner of the bytes
+        releasePaced(at: now, into: &out)
+        // The first sender report leaves with the first media, so that the other side can synchronise at once.
+        reports.noteMediaSent(at: now)
+        if senders[mid]?.noteFirstFrame() == true { reports.reportSoon(at: now) }
+        flushFeedback(at: now, into: &out)
+        return nil
+    }
+
+    private func refusal(of mid: String) -> DropReason? {
+        if isClosed || srtp == nil { return .notConnected }
+        guard let sender = senders[mid] else { return .directionInactive }
+        if !sender.isActive { return .directionInactive }
+        return ice.sendingPath == nil ? .noConsent : nil
+    }
+
+    mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
+        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == nack.mediaSSRC })?.key else { return }
+        packetScratch.removeAll(keepingCapacity: true)
+        let roundTrip = roundTripTime
+        senders[mid]?.stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
+        for packet in packetScratch {
+            pacer.enqueue(
+                PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .retransmission, at: now)
+        }
+        packetScratch.removeAll(keepingCapacity: true)
+    }
+
+    /// What the pacer lets go leaves in one batch, so that it can be one system call.
+    mutating func releasePaced(at now: Instant, into out: inout Output) {
+        // A probe needs padding to keep its rate; without a retransmission stream there is none to be had.
+        while let probe = bandwidth.takeProbe() {
+            if senders.values.contains(where: { $0.isActive && $0.stream.configuration.retransmission != nil }) {
+                pacer.start(probe)
+            }
+        }
+        addProbePadding(at: now)
+        pacer.release(at: now, into: &pacedScratch)
+        guard !pacedScratch.isEmpty else { return }
+        // Moved out while it is walked, so that each packet's bytes have one owner and are protected in place.
+        var leaving: [PacedPacket] = []
+        swap(&leaving, &pacedScratch)
+        for index in leaving.indices { depart(&leaving[index].packet, at: now, into: &out) }
+        leaving.removeAll(keepingCapacity: true)
+        swap(&leaving, &pacedScratch)
+    }
+
+    /// Where media alone does not fill a probe for bandwidth, old packets are sent again on a retransmission stream.
+    private mutating func addProbePadding(at now: Instant) {
+        let needed = pacer.paddingNeeded(at: now)
+        guard needed > 0,
+            let mid = senders.first(where: { $0.value.isActive && $0.value.stream.configuration.retransmission != nil })?
+                .key
+        else { return }
+        packetScratch.removeAll(keepingCapacity: true)
+        senders[mid]?.stream.probe(bytes: needed, at: now, into: &packetScratch)
+        for packet in packetScratch {
+            pacer.enqueue(PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .padding, at: now)
+        }
+        packetScratch.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func depart(_ packet: inout OutboundPacket, at now: Instant, into out: inout Output) {
+        if packet.transportSequenceOffset != nil {
+            let number = bandwidth.stamp(bytes: packet.bytes.count, probe: pacer.releasedProbe, at: now)
+            packet.stamp(transportSequence: number, at: now)
+        } else {
+            packet.stamp(transportSequence: SequenceNumber(0), at: now)
+            bandwidth.noteSent(bytes: packet.bytes.count, at: now)
+        }
+        do {
+            try srtp?.protectRTP(&packet.bytes)
+        } catch {
+            return trace(.peer(.outboundFailed(what: "RTP", reason: "\(error)")), at: now, into: &out)
+        }
+        var bytes: [UInt8] = []
+        swap(&bytes, &packet.bytes)
+        if transmit(bytes, into: &out) { note(.firstRTPSent, at: now, into: &out) }
+    }
+
+    mutating func publishTargetBitrate(into out: inout Output) {
+        let target = bandwidth.targetBitrate
+        guard target != lastTargetBitrate else { return }
+        // Encoders need not hear of every ripple: 2 % either way is silence.
+        if let last = lastTargetBitrate, abs(target - last) * 50 < last { return }
+        lastTargetBitrate = target
+        pacer.setRate(bitsPerSecond: target)
+        out.events.append(.targetBitrate(target))
+    }
+}
+
+/// A packet in the pacer's queue.
+struct PacedPacket: Sendable {
+    var packet: OutboundPacket
+}
+
+/// What one m-section sends.
+struct SenderState: Sendable {
+    var stream: SendStream
+    var isActive = true
+    var framesDropped = 0
+    private var lastKeyframe: Instant?
+    private var hasSent = false
+
+    init(stream: SendStream) { self.stream = stream }
+
+    /// Whether this frame is the first.
+    mutating func noteFirstFrame() -> Bool {
+        defer { hasSent = true }
+        return !hasSent
+    }
+
+    /// Keyframes are dear: requests closer than 300 ms to the last granted one are counted and not passed on; whoever
+    /// still misses one asks again.
+    mutating func grantsKeyframe(at now: Instant) -> Bool {
+        if let last = lastKeyframe, now - last < .milliseconds(300) { return false }
+        lastKeyframe = now
+        return true
+    }
+}

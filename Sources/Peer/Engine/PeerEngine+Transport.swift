@@ -1,0 +1,211 @@
+import DTLSSRTP
+import ICE
+import Primitives
+import SDP
+
+/// ICE and DTLS: from a validated pair to keys.
+extension PeerEngine {
+    /// Hands the sockets' addresses to ICE, which announces host candidates at once and asks the STUN servers.
+    public mutating func gather(bases: [LocalBase], at now: Instant, into out: inout Output) {
+        note(.gatheringStarted, at: now, into: &out)
+        ice.gather(bases: bases, at: now, into: &iceOutput)
+        drainICE(at: now, into: &out)
+    }
+
+    mutating func drainICE(at now: Instant, into out: inout Output) {
+        if !iceOutput.datagrams.isEmpty {
+            note(.firstCheckSent, at: now, into: &out)
+            for datagram in iceOutput.datagrams {
+                counters.packetsSent += 1
+                counters.bytesSent += datagram.bytes.count
+            }
+            out.datagrams.append(contentsOf: iceOutput.datagrams)
+        }
+        for entry in iceOutput.trace { trace(.ice(entry), at: now, into: &out) }
+        let events = iceOutput.events
+        iceOutput.removeAll()
+        for event in events { apply(event, at: now, into: &out) }
+    }
+
+    private mutating func apply(_ event: ICEEvent, at now: Instant, into out: inout Output) {
+        switch event {
+        case .localCandidate(let candidate):
+            let attribute = CandidateAttribute(candidate, ufrag: ice.localCredentials.ufrag)
+            gatheredCandidates.append(attribute)
+            out.events.append(.localCandidate(attribute, mid: transportMid, mLineIndex: 0))
+        case .gatheringStateChanged(let state):
+            guard state == .complete else { return }
+            note(.gatheringComplete, at: now, into: &out)
+            out.events.append(.gatheringComplete)
+        case .connectionStateChanged(let state):
+            out.events.append(.iceStateChanged(state))
+            follow(state, at: now, into: &out)
+        case .sendingPathChanged(let path):
+            sendingPathChanged(path, at: now, into: &out)
+        case .selectedPairChanged(let local, let remote, _):
+            note(.pairSelected, at: now, into: &out)
+            out.events.append(.selectedPairChanged(local: local, remote: remote))
+        case .consentExpired, .restartedByRemote:
+            break
+        }
+    }
+
+    private mutating func follow(_ state: ICEConnectionState, at now: Instant, into out: inout Output) {
+        switch state {
+        case .checking:
+            if connectionState == .new { setConnectionState(.connecting, into: &out) }
+        case .connected, .completed:
+            note(.iceConnected, at: now, into: &out)
+            if srtp != nil { setConnectionState(.connected, into: &out) }
+        case .disconnected:
+            setConnectionState(.disconnected, into: &out)
+        case .failed:
+            setConnectionState(.failed(.ice(ice.failureDescription)), into: &out)
+        case .new, .closed:
+            break
+        }
+    }
+
+    private mutating func sendingPathChanged(_ path: NetworkPath?, at now: Instant, into out: inout Output) {
+        guard path != nil else { return }
+        startDTLSIfReady(at: now, into: &out)
+        replayEarlyDatagrams(of: .dtls, at: now, into: &out)
+        // The other side moved or came back: its decoder may miss what was sent into the void.
+        if srtp != nil {
+            setConnectionState(.connected, into: &out)
+            for mid in senders.keys where senders[mid]?.stream.configuration.codec.kind == .video {
+                out.events.append(.keyframeRequested(mid: mid))
+            }
+            requestKeyframes(at: now, into: &out)
+        }
+    }
+
+    /// DTLS starts on the first validated pair, before nomination, once both descriptions are known (RFC 8842 §5).
+    mutating func startDTLSIfReady(at now: Instant, into out: inout Output) {
+        guard dtls == nil, !isClosed, let session, ice.sendingPath != nil else { return }
+        var settings = DTLSTransport.Configuration(certificate: configuration.certificate)
+        settings.profiles = configuration.srtpProfiles
+        settings.clock = configuration.clock
+        settings.logsKeys = configuration.logsKeys
+        settings.roundTripTime = ice.currentRoundTripTime
+        if configuration.isDeterministic { settings.randomness = random.split() }
+        let transport = DTLSTransport(settings)
+        dtls = transport
+        note(.dtlsStarted, at: now, into: &out)
+        transport.setRemoteFingerprints(remoteFingerprints(of: session), at: now, into: &dtlsOutput)
+        transport.start(as: session.isDTLSClient ? .client : .server, at: now, into: &dtlsOutput)
+        drainDTLS(at: now, into: &out)
+    }
+
+    private func remoteFingerprints(of session: NegotiatedSession) -> [Fingerprint] {
+        session.remoteTransport?.fingerprints.compactMap { attribute in
+            Fingerprint.Algorithm(rawValue: attribute.hashFunction.lowercased())
+                .flatMap { Fingerprint(algorithm: $0, bytes: attribute.bytes) }
+        } ?? []
+    }
+
+    mutating func receiveDTLS(_ datagram: Datagram, at now: Instant, into out: inout Output) {
+        guard dtls != nil, ice.isValidated(datagram.path) else {
+            // The other side may have validated its pair first, or we do not know its fingerprint yet.
+            keepEarly(datagram, .dtls, at: now, into: &out)
+            return
+        }
+        dtls?.receive(datagram.bytes, at: now, into: &dtlsOutput)
+        drainDTLS(at: now, into: &out)
+    }
+
+    mutating func drainDTLS(at now: Instant, into out: inout Output) {
+        for bytes in dtlsOutput.datagrams { _ = transmit(bytes, into: &out) }
+        for entry in dtlsOutput.trace { trace(.dtls(entry), at: now, into: &out) }
+        let events = dtlsOutput.events
+        dtlsOutput.removeAll()
+        for event in events {
+            switch event {
+            case .connected(let association):
+                self.association = association
+                connected(association.keyingMaterial, at: now, into: &out)
+            case .failed(let error):
+                setConnectionState(.failed(.dtls(error)), into: &out)
+            case .closedByPeer:
+                setConnectionState(.closed, into: &out)
+            case .keyLogLine(let line):
+                out.events.append(.keyLog(line))
+            }
+        }
+    }
+
+    private mutating func connected(_ keys: SRTPKeyingMaterial, at now: Instant, into out: inout Output) {
+        guard let role = dtls?.role else { return }
+        do {
+            srtp = try SRTPSession(keying: keys, localRole: role)
+        } catch {
+            setConnectionState(.failed(.dtls(.refused(reason: "SRTP: \(error)"))), into: &out)
+            return
+        }
+        note(.dtlsConnected, at: now, into: &out)
+        bandwidth.start(at: now)
+        setConnectionState(.connected, into: &out)
+        out.events.append(.connected)
+        replayEarlyDatagrams(of: .rtp, at: now, into: &out)
+    }
+
+    mutating func keepEarly(
+        _ datagram: Datagram, _ packetClass: PacketClass, at now: Instant, into out: inout Output
+    ) {
+        guard earlyDatagrams.append(datagram) else {
+            drop(datagram, packetClass, .earlyBufferFull, at: now, into: &out)
+            return
+        }
+        trace(.peer(.earlyPacketKept(class: packetClass, path: datagram.path)), at: now, into: &out)
+    }
+
+    /// Gives kept datagrams another chance: DTLS when a path was validated, media when the keys are there.
+    mutating func replayEarlyDatagrams(of packetClass: PacketClass, at now: Instant, into out: inout Output) {
+        for _ in 0..<earlyDatagrams.count {
+            guard var datagram = earlyDatagrams.popFirst() else { return }
+            let isDTLS = PacketClass(datagram.bytes) == .dtls
+            switch packetClass {
+            case .dtls where isDTLS && dtls != nil && ice.isValidated(datagram.path):
+                dtls?.receive(datagram.bytes, at: now, into: &dtlsOutput)
+                drainDTLS(at: now, into: &out)
+            case .rtp where !isDTLS:
+                if PacketClass(datagram.bytes) == .rtcp {
+                    receiveRTCP(&datagram, at: now, into: &out)
+                } else {
+                    receiveRTP(&datagram, at: now, into: &out)
+                }
+            default:
+                earlyDatagrams.append(datagram)
+            }
+        }
+    }
+}
+
+extension PeerEngine {
+    /// The MID candidates are signalled with: that of the section the transport is described in.
+    var transportMid: String {
+        session?.acceptedMedia.first?.mid ?? negotiator.localDescription?.media.first?.mid ?? "0"
+    }
+}
+
+extension CandidateAttribute {
+    /// The SDP form of a local candidate (RFC 8839 §5.1).
+    init(_ candidate: Candidate, ufrag: String) {
+        self.init(
+            foundation: candidate.foundation, component: candidate.component, transport: .udp,
+            priority: candidate.priority, host: .address(candidate.address.ip), port: candidate.address.port,
+            kind: Kind(candidate.type), relatedHost: candidate.relatedAddress.map { .address($0.ip) },
+            relatedPort: candidate.relatedAddress?.port, extensions: [Extension(name: "ufrag", value: ufrag)])
+    }
+}
+
+extension CandidateAttribute.Kind {
+    init(_ type: CandidateType) {
+        switch type {
+        case .host: self = .host
+        case .serverReflexive: self = .serverReflexive
+        case .peerReflexive: self = .peerReflexive
+        case .relayed: self = .relayed
+        }
+    }
+}
