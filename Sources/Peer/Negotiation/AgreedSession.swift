@@ -14,7 +14,7 @@ extension Negotiator {
         }
         let anchor = Self.anchor(of: answer) { media[$0].rejection == nil }
         guard let anchor else {
-            let isClient = stableSession?.isDTLSClient ?? !isLocalOfferer
+            let isClient = agreement.session?.isDTLSClient ?? !isLocalOfferer
             return NegotiatedSession(
                 remoteTransport: nil, isDTLSClient: isClient, isLocalOfferer: isLocalOfferer, isICERestart: false,
                 isNewDTLSAssociation: false, media: media)
@@ -33,7 +33,7 @@ extension Negotiator {
         try checkMux(of: answer, media)
         let answeredSetup = isLocalOfferer ? transport.setup ?? .active : answer.media[anchor.section].setup ?? .active
         let isClient = (answeredSetup == .active) != isLocalOfferer
-        let former = stableSession
+        let former = agreement.session
         let isRestart = former?.remoteTransport.map { !$0.hasSameCredentials(as: transport) } ?? false
         let isSameCertificate =
             former?.remoteTransport.map {
@@ -171,7 +171,9 @@ extension Negotiator {
             }
         }
         for group in theirs.sourceGroups where group.semantics == "FID" && group.ssrcs.count == 2 {
-            guard media.remoteSSRCs.contains(group.ssrcs[0]), media.remoteSSRCs.contains(group.ssrcs[1]) else { continue }
+            guard media.remoteSSRCs.contains(group.ssrcs[0]), media.remoteSSRCs.contains(group.ssrcs[1]) else {
+                continue
+            }
             media.remoteRetransmissionSSRCs[group.ssrcs[0]] = group.ssrcs[1]
         }
         media.remoteStreams = Array(streams.prefix(limits.sources))

@@ -9,9 +9,9 @@ public struct NegotiatedSession: Hashable, Sendable {
     public var isDTLSClient: Bool
     /// Whether we sent the offer of this exchange. The first exchange's offerer controls ICE (RFC 8445 §6.1.1).
     public var isLocalOfferer: Bool
-    /// The peer's ICE credentials differ from the exchange before.
+    /// The peer's ICE credentials differ from the agreement before (a provisional one counts).
     public var isICERestart: Bool
-    /// The peer's certificate or the DTLS role differ from the exchange before: a new handshake is due.
+    /// There was no agreement before, or the peer's certificate or the DTLS role differ from it: a handshake is due.
     public var isNewDTLSAssociation: Bool
     /// One for each `m=` section, in order.
     public var media: [NegotiatedMedia]

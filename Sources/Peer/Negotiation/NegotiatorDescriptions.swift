@@ -87,7 +87,7 @@ extension Negotiator {
     /// Whether the pending remote offer asks for new ICE credentials, so that our answer must have new ones too.
     public var remoteRestartsICE: Bool {
         guard signalingState == .haveRemoteOffer, let new = remoteTransport,
-            let former = stableSession?.remoteTransport
+            let former = agreement.session?.remoteTransport
         else { return false }
         return !former.hasSameCredentials(as: new)
     }

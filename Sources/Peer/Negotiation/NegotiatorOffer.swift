@@ -59,7 +59,7 @@ extension Negotiator {
     }
 
     /// Slots keep their place; a rejected one is taken over by the first transceiver without a place; the rest of
-    /// these follow at the end (RFC 9429 §5.2.2).
+    /// these follow at the end (RFC 9429 §5.2.2). A data channel's place is left alone: peers tie it to its index.
     private func plannedSections() throws(NegotiationError) -> [Plan] {
         var waiting = transceivers.filter { $0.mediaIndex == nil && !$0.isStopped }[...]
         var mids = Set(agreement.slots.map(\.mid))
@@ -67,7 +67,7 @@ extension Negotiator {
         for slot in agreement.slots {
             if let id = slot.transceiver, let transceiver = self[id], !transceiver.isStopped {
                 plans.append(.media(transceiver, mid: slot.mid, transportProtocol: slot.transportProtocol))
-            } else if slot.isRejected, let transceiver = waiting.popFirst() {
+            } else if slot.isRejected, MediaKind(rawValue: slot.media) != nil, let transceiver = waiting.popFirst() {
                 plans.append(.media(transceiver, mid: unusedMid(&mids), transportProtocol: rtpProtocol))
             } else {
                 plans.append(.rejected(slot))
@@ -104,7 +104,8 @@ extension Negotiator {
             else { continue }
             var repair: UInt8?
             if let preferred = capability.retransmissionPayloadType {
-                repair = agreed?.retransmissionPayloadType
+                repair =
+                    agreed?.retransmissionPayloadType
                     ?? numbers.payloadType(for: NumberTables.repairKey(of: number), preferred: preferred)
                 if let number = repair, !used.insert(number).inserted { repair = nil }
             }

@@ -44,7 +44,9 @@ struct NumberTables: Hashable, Sendable {
     /// The id in use for `uri`, or `preferred`, or the next free one from 1 to 14.
     mutating func extensionID(for uri: String, preferred: UInt16) -> UInt16? {
         if let id = extensionIDs[uri] { return id }
-        guard let id = ([preferred] + Array(1...14)).first(where: { !usedExtensionIDs.contains($0) }) else { return nil }
+        guard let id = ([preferred] + Array(1...14)).first(where: { !usedExtensionIDs.contains($0) }) else {
+            return nil
+        }
         usedExtensionIDs.insert(id)
         extensionIDs[uri] = id
         return id

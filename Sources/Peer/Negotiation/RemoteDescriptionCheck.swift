@@ -7,7 +7,8 @@ extension Negotiator {
     func checkStructure(_ description: SessionDescription) throws(NegotiationError) {
         guard description.media.count <= limits.mediaSections else {
             throw NegotiationError(
-                .limit, "the description has \(description.media.count) sections where \(limits.mediaSections) are allowed",
+                .limit,
+                "the description has \(description.media.count) sections where \(limits.mediaSections) are allowed",
                 "ask the peer for fewer or raise Limits.mediaSections")
         }
         var mids: Set<String> = []
@@ -106,7 +107,7 @@ extension Negotiator {
 
     /// A new certificate without new ICE credentials could be a machine in the middle (RFC 8842 §5.1, RFC 8827 §6.5).
     func checkContinuity(of transport: TransportParameters?) throws(NegotiationError) {
-        guard let transport, let former = stableSession?.remoteTransport, former.hasSameCredentials(as: transport),
+        guard let transport, let former = session?.remoteTransport, former.hasSameCredentials(as: transport),
             !former.hasSameFingerprints(as: transport)
         else { return }
         throw NegotiationError(
@@ -114,15 +115,15 @@ extension Negotiator {
             "the peer must restart ICE when it changes its certificate; hang up if it did not mean to")
     }
 
-    /// The last final agreement, whatever is pending.
-    var stableSession: NegotiatedSession? { stable?.agreement.session ?? agreement.session }
-
     /// The transport of the sections of `offer` that we accept; `nil` when there are none.
     func remoteTransport(of offer: SessionDescription) throws(NegotiationError) -> TransportParameters? {
-        guard let anchor = Self.anchor(of: offer, isAccepted: { index in
-            guard index < verdicts.count, case .accept(let id) = verdicts[index] else { return false }
-            return self[id]?.isStopped == false
-        })
+        guard
+            let anchor = Self.anchor(
+                of: offer,
+                isAccepted: { index in
+                    guard index < verdicts.count, case .accept(let id) = verdicts[index] else { return false }
+                    return self[id]?.isStopped == false
+                })
         else { return nil }
         return try TransportParameters(
             of: anchor.section, tagged: anchor.tagged, in: offer, maximumCandidates: limits.candidates)

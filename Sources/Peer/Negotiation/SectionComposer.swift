@@ -63,7 +63,8 @@ struct SectionComposer {
         to section: inout MediaDescription
     ) {
         var sources = [transceiver.ssrc]
-        if let repair = transceiver.retransmissionSSRC, formats.contains(where: { $0.retransmissionPayloadType != nil }) {
+        if let repair = transceiver.retransmissionSSRC, formats.contains(where: { $0.retransmissionPayloadType != nil })
+        {
             sources.append(repair)
             section.append(.ssrcGroup(SourceGroup(semantics: "FID", ssrcs: sources)))
         }
@@ -74,7 +75,8 @@ struct SectionComposer {
     }
 
     /// A section with port 0 (RFC 3264 §6).
-    static func rejected(media: String, transportProtocol: String, formats: [String], mid: String?) -> MediaDescription {
+    static func rejected(media: String, transportProtocol: String, formats: [String], mid: String?) -> MediaDescription
+    {
         var section = MediaDescription(
             media: media, port: 0, transportProtocol: transportProtocol, formats: formats.isEmpty ? ["0"] : formats)
         section.lines.append(.connection(.unspecified))

@@ -65,7 +65,8 @@ extension MediaDescription {
             formats.append(
                 SectionFormat(
                     payloadType: number, encoding: map.encoding, clockRate: map.clockRate, channels: map.channels ?? 1,
-                    parameters: parameters[number], feedback: feedback[number, default: []] + feedback[nil, default: []]))
+                    parameters: parameters[number], feedback: feedback[number, default: []] + feedback[nil, default: []]
+                ))
         }
         for index in formats.indices {
             formats[index].retransmissionPayloadType = repairs[formats[index].payloadType]

@@ -62,7 +62,8 @@ extension TransportParameters {
         guard let ufrag = section.iceUfrag ?? holder.iceUfrag ?? description.iceUfrag,
             let pwd = section.icePwd ?? holder.icePwd ?? description.icePwd
         else {
-            throw refusal("there is no ice-ufrag or ice-pwd", "the peer must do ICE: check that it is a WebRTC endpoint")
+            throw refusal(
+                "there is no ice-ufrag or ice-pwd", "the peer must do ICE: check that it is a WebRTC endpoint")
         }
         let candidates = [section.fingerprints, holder.fingerprints, description.fingerprints]
         guard let fingerprints = candidates.first(where: { !$0.isEmpty }) else {
