@@ -194,9 +194,10 @@ final class StdioSignaling: Sendable {
 
     private func apply(_ message: SignalingMessage) async throws {
         switch message {
-        case .candidate(let text, _, _):
+        case .candidate(let text, let mid, let index):
             do {
-                await connection.addRemoteCandidate(try CandidateAttribute(parsing: text))
+                await connection.addRemoteCandidate(
+                    try CandidateAttribute(parsing: text), mid: mid, mediaIndex: index)
             } catch {
                 // One bad candidate is not the end of a call that others may make.
                 reporter.log(.error, "signalling: candidate not used: \(error)")

@@ -49,6 +49,7 @@ extension PeerEngine {
     ) throws(NegotiationError) {
         try negotiator.setLocalDescription(description, type: type)
         trace(.peer(.localDescription(type: type.rawValue)), at: now, into: &out)
+        if type == .offer { setInitialRole(.controlling, at: now, into: &out) }
         applySession(at: now, into: &out)
     }
 
@@ -57,14 +58,29 @@ extension PeerEngine {
     ) throws(NegotiationError) {
         try negotiator.setRemoteDescription(description, type: type)
         trace(.peer(.remoteDescription(type: type.rawValue)), at: now, into: &out)
+        if type == .offer {
+            // A lite agent never controls (RFC 8445 §6.1.1).
+            setInitialRole(description.isICELite ? .controlling : .controlled, at: now, into: &out)
+        }
         if let remote = negotiator.remoteTransport { applyRemote(remote, at: now, into: &out) }
         applySession(at: now, into: &out)
     }
 
     /// A trickled candidate (RFC 8838). One that cannot be used is traced, never an error of the call.
+    ///
+    /// - Parameters mid, mediaIndex: the section it was signalled for; a candidate of a section whose transport is not in
+    ///   use (rejected, or closed by bundling) is passed over.
     public mutating func addRemoteCandidate(
-        _ attribute: CandidateAttribute, at now: Instant, into out: inout Output
+        _ attribute: CandidateAttribute, mid: String? = nil, mediaIndex: Int? = nil, at now: Instant,
+        into out: inout Output
     ) {
+        if mid != nil || mediaIndex != nil, !negotiator.isOnTransport(mid: mid, mediaIndex: mediaIndex) {
+            return trace(
+                .peer(
+                    .remoteCandidateIgnored(
+                        candidate: attribute.description, reason: "its section is not on the transport in use")),
+                at: now, into: &out)
+        }
         do {
             ice.addRemoteCandidate(try Candidate(attribute), at: now, into: &iceOutput)
             drainICE(at: now, into: &out)
@@ -81,6 +97,13 @@ extension PeerEngine {
     }
 
     // MARK: What follows from them
+
+    /// The first exchange decides who controls; later ones, restarts included, change nothing (RFC 8445 §9).
+    private mutating func setInitialRole(_ role: ICERole, at now: Instant, into out: inout Output) {
+        guard session == nil, ice.role != role else { return }
+        ice.setRole(role, at: now, into: &iceOutput)
+        drainICE(at: now, into: &out)
+    }
 
     private func localTransport() -> TransportParameters {
         TransportParameters(
@@ -103,7 +126,10 @@ extension PeerEngine {
     private mutating func applySession(at now: Instant, into out: inout Output) {
         guard let agreed = negotiator.session, agreed != session else { return }
         note(.bothDescriptionsKnown, at: now, into: &out)
+        let former = session
         session = agreed
+        // RFC 8842 §5.2: another certificate or role is another association. The old keys serve until the new are there.
+        if former != nil, agreed.isNewDTLSAssociation { dtls = nil }
         for section in agreed.media { applySection(section) }
         extensions = agreed.media.first { !$0.isRejected }?.receivedExtensions ?? HeaderExtensionMap()
         startDTLSIfReady(at: now, into: &out)
@@ -119,6 +145,7 @@ extension PeerEngine {
             feedbackSSRC = senders[section.mid]?.stream.configuration.ssrc ?? feedbackSSRC
         }
         senders[section.mid]?.isActive = section.sends
+        if section.isRejected { senders[section.mid] = nil }
         if !section.receives {
             for (ssrc, receiver) in receivers where receiver.mid == section.mid {
                 receivers[ssrc] = nil

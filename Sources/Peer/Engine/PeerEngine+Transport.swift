@@ -32,7 +32,8 @@ extension PeerEngine {
         case .localCandidate(let candidate):
             let attribute = CandidateAttribute(candidate, ufrag: ice.localCredentials.ufrag)
             gatheredCandidates.append(attribute)
-            out.events.append(.localCandidate(attribute, mid: transportMid, mLineIndex: 0))
+            let section = transportSection
+            out.events.append(.localCandidate(attribute, mid: section.mid, mLineIndex: section.index))
         case .gatheringStateChanged(let state):
             guard state == .complete else { return }
             note(.gatheringComplete, at: now, into: &out)
@@ -182,9 +183,12 @@ extension PeerEngine {
 }
 
 extension PeerEngine {
-    /// The MID candidates are signalled with: that of the section the transport is described in.
-    var transportMid: String {
-        session?.acceptedMedia.first?.mid ?? negotiator.localDescription?.media.first?.mid ?? "0"
+    /// The section the transport is described in, with which candidates are signalled.
+    var transportSection: (mid: String, index: Int) {
+        let description = negotiator.localDescription
+        let index = description?.taggedIndex ?? 0
+        guard let media = description?.media, media.indices.contains(index) else { return ("0", 0) }
+        return (media[index].mid ?? "\(index)", index)
     }
 }
 

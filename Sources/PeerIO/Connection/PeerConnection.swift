@@ -95,8 +95,8 @@ public actor PeerConnection {
         }
     }
 
-    public func addRemoteCandidate(_ candidate: CandidateAttribute) {
-        turn { $0.addRemoteCandidate(candidate, at: $1, into: &$2) }
+    public func addRemoteCandidate(_ candidate: CandidateAttribute, mid: String? = nil, mediaIndex: Int? = nil) {
+        turn { $0.addRemoteCandidate(candidate, mid: mid, mediaIndex: mediaIndex, at: $1, into: &$2) }
     }
 
     public func endOfRemoteCandidates() { turn { $0.endOfRemoteCandidates(at: $1, into: &$2) } }
