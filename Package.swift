@@ -82,6 +82,19 @@ let package = Package(
     ]
 )
 
+// Scripts/fuzz sets this: the program only links with libFuzzer.
+if Context.environment["POSTERN_FUZZ"] == "1" {
+    package.targets += [
+        .target(name: "FuzzDriver", path: "Fuzz/Driver"),
+        .executableTarget(
+            name: "PosternFuzz",
+            dependencies: [
+                "FuzzDriver", "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "Endpoint", "SimulatedNetwork",
+            ],
+            path: "Fuzz/Sources"),
+    ]
+}
+
 for target in package.targets where target.type != .system {
     target.swiftSettings = settings
 }
