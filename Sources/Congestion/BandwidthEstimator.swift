@@ -173,6 +173,7 @@ public struct BandwidthEstimator: Sendable {
     /// The receiver's estimated maximum bitrate (REMB), a cap until the next one.
     public mutating func receive(remoteMaximum: Int, at now: Instant) {
         self.remoteMaximum = Swift.max(0, remoteMaximum)
+        probing.maximum = Swift.max(configuration.minimum, Swift.min(remoteMaximum, configuration.maximum))
         settle(at: now)
     }
 
