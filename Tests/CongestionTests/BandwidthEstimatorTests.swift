@@ -155,40 +155,49 @@ private func bottleneck(_ rate: Int, delay: Int64 = 50, queue: Int64 = 300) -> L
     #expect(call.sender.estimator.targetBitrate > 400_000)
 }
 
+/// RFC 8867 §5.4: flows of one kind share a bottleneck, the second joining after 20 s.
 @Test func twoCallsOnOneLinkBothLive() throws {
-    // The second call shares the first one's bottleneck: both hosts send through one NAT's up link.
     var simulation = Simulation(seed: 3)
+    // Both senders are behind one box, whose up link is the bottleneck.
     let nat = simulation.addNAT(
         "shared", .fullCone, external: [IPAddress(v4: 0xCB00_7101)],
         link: Link(up: bottleneck(2_000_000), down: LinkConfiguration(delay: .milliseconds(50))))
-    let left = simulation.addHost("left", addresses: [Sender.path.local.ip], behind: nat)
-    let right = simulation.addHost("right", addresses: [Sender.path.remote.ip])
-    var first = Sender(random: .seeded(1))
-    first.estimator.start(at: .zero)
-    var receiver = NATReceiver()
-    try simulation.run(&first, on: left, &receiver, on: right, until: .zero + .seconds(20))
-    let link = simulation.link(of: nat)
-    let before = simulation.statistics(of: link).up.deliveredBytes
-    try simulation.run(&first, on: left, &receiver, on: right, until: .zero + .seconds(30))
-    let bitrate = (simulation.statistics(of: link).up.deliveredBytes - before) * 8 / 10
-    #expect((1_200_000...2_000_000).contains(bitrate))
-}
-
-/// Answers to where the packets come from, behind a NAT.
-private struct NATReceiver: SimulatedNode {
-    var receiver = Receiver()
-    var remote: NetworkPath?
-    var deadline: Instant? { receiver.deadline }
-    mutating func receive(_ datagram: Datagram, at now: Instant, into out: inout [Datagram]) {
-        remote = datagram.path
-        receiver.receive(datagram, at: now, into: &out)
+    var hosts: [HostID] = []
+    var senders: [Sender] = []
+    for index in 0..<2 as Range<UInt32> {
+        let local = IPAddress(v4: 0xC000_0201 + index)
+        let remote = IPAddress(v4: 0xC633_6401 + index)
+        hosts.append(simulation.addHost("sender", addresses: [local], behind: nat))
+        hosts.append(simulation.addHost("receiver", addresses: [remote]))
+        var sender = Sender(random: .seeded(UInt64(index)))
+        sender.path = NetworkPath(local: TransportAddress(local, 1), remote: TransportAddress(remote, 1))
+        senders.append(sender)
     }
-    mutating func advance(to now: Instant, into out: inout [Datagram]) {
-        let begun = out.count
-        receiver.advance(to: now, into: &out)
-        guard let remote else { return }
-        for index in begun..<out.count { out[index].path = remote }
+    var receivers = [Receiver(), Receiver()]
+    func run(_ pairs: Int, until seconds: Double) throws {
+        try simulation.run(on: Array(hosts.prefix(2 * pairs)), until: .zero + .seconds(seconds)) {
+            node, call, now, out in
+            let pair = node / 2
+            switch (node % 2, call) {
+            case (0, .datagram(let datagram)): senders[pair].receive(datagram, at: now, into: &out)
+            case (0, .advance): senders[pair].advance(to: now, into: &out)
+            case (1, .datagram(let datagram)): receivers[pair].receive(datagram, at: now, into: &out)
+            case (1, .advance): receivers[pair].advance(to: now, into: &out)
+            default: break
+            }
+            return node % 2 == 0 ? senders[pair].deadline : receivers[pair].deadline
+        }
     }
+    senders[0].estimator.start(at: .zero)
+    try run(1, until: 20)
+    #expect((1_300_000...2_000_000).contains(receivers[0].bytes * 8 / 20))
+    senders[1].begin(at: simulation.now)
+    try run(2, until: 60)
+    let before = receivers.map(\.bytes)
+    try run(2, until: 100)
+    let bitrates = zip(receivers, before).map { ($0.bytes - $1) * 8 / 40 }
+    #expect(bitrates.allSatisfy { $0 > 300_000 })
+    #expect((1_300_000...2_000_000).contains(bitrates[0] + bitrates[1]))
 }
 
 @Test func withoutTransportFeedbackReceiverReportsRule() {

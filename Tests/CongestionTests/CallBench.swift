@@ -54,6 +54,7 @@ struct Sender: SimulatedNode {
         local: TransportAddress(IPAddress(v4: 0xC000_0201), 1), remote: TransportAddress(IPAddress(v4: 0xC633_6401), 1))
     static let headers = 28
 
+    var path = Self.path
     var estimator = BandwidthEstimator(minimum: 30_000, start: 300_000, maximum: 5_000_000)
     var pacer: Pacer<Int>
     /// The most the encoder produces, and the least.
@@ -71,6 +72,13 @@ struct Sender: SimulatedNode {
         configuration.hasPadding = true
         pacer = Pacer(configuration: configuration)
         self.random = random
+    }
+
+    /// Starts the media, later than at zero.
+    mutating func begin(at now: Instant) {
+        nextFrame = now
+        nextAudio = now
+        estimator.start(at: now)
     }
 
     var deadline: Instant? {
@@ -127,7 +135,7 @@ struct Sender: SimulatedNode {
                 bytes.reserveCapacity(size)
                 bytes.append(number.rawValue)
                 bytes.append(contentsOf: repeatElement(0, count: size - 2))
-                out.append(Datagram(bytes: bytes, path: Self.path))
+                out.append(Datagram(bytes: bytes, path: path))
             }
             let padding = pacer.paddingNeeded(at: now)
             if padding > 0 {
@@ -150,11 +158,15 @@ struct Receiver: SimulatedNode {
     var sendsFeedback = true
     /// The receiver's clock runs from elsewhere.
     var clockOffset = TimeDelta.seconds(1_073_700)
-    var oneWay: [TimeDelta] = []
+    /// Where the packets come from, and what came.
+    private var path = NetworkPath(local: Sender.path.remote, remote: Sender.path.local)
+    private(set) var bytes = 0
     var deadline: Instant? { builder.deadline.map { $0 - clockOffset } }
 
     mutating func receive(_ datagram: Datagram, at now: Instant, into out: inout [Datagram]) {
         guard datagram.bytes.count >= 2 else { return }
+        path = datagram.path
+        bytes += datagram.bytes.count + Sender.headers
         let number = SequenceNumber(UInt16(datagram.bytes[0]) << 8 | UInt16(datagram.bytes[1]))
         builder.noteArrival(number, media: SSRC(1), at: now + clockOffset)
     }
@@ -162,7 +174,6 @@ struct Receiver: SimulatedNode {
     mutating func advance(to now: Instant, into out: inout [Datagram]) {
         while let report = builder.take(at: now + clockOffset) {
             guard sendsFeedback else { continue }
-            let path = NetworkPath(local: Sender.path.remote, remote: Sender.path.local)
             out.append(Datagram(bytes: FeedbackText.write(report), path: path))
         }
     }
