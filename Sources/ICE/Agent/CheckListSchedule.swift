@@ -154,7 +154,8 @@ extension CheckList {
             if pair.sends < pair.budget {
                 send(i, .repeated, &context, at: now, into: &out)
             } else {
-                fail(i, .noResponse(requests: pair.sends), at: now, context, into: &out)
+                let reason = pair.unreachableCount > 0 ? pair.lastError : nil
+                fail(i, reason ?? .noResponse(requests: pair.sends), at: now, context, into: &out)
             }
         } else if rechecks(at: now), !context.configuration.isLite {
             pairs[i].sends = 0

@@ -150,7 +150,9 @@ extension CheckList {
         let last = pairs[s].lastRequestSent
         if let last, pairs[s].unansweredSince != nil, now - last < .milliseconds(100) {
             startedAt = last  // one is in flight
-        } else if last.map({ now - $0 >= checkInterval }) ?? true {
+        } else if let last, now - last < checkInterval {
+            return  // it has answered within the last few milliseconds
+        } else {
             send(s, pairs[s].id == nomineeID ? .nomination : .doubt, &context, at: now, into: &out)
         }
         let roundTrip = pairs[s].currentRoundTripTime ?? context.roundTrip ?? .milliseconds(100)
