@@ -154,7 +154,9 @@ import Testing
         func candidate(_ host: String, _ ufrag: String?) -> Candidate {
             Candidate(remoteFoundation: "1", priority: 9, address: address(host), type: .host, ufrag: ufrag)
         }
-        for early in [candidate("203.0.113.1:1", "OTHR"), candidate("203.0.113.2:2", "PEER"), candidate("203.0.113.3:3", nil)] {
+        for early in [
+            candidate("203.0.113.1:1", "OTHR"), candidate("203.0.113.2:2", "PEER"), candidate("203.0.113.3:3", nil),
+        ] {
             peer.agent.addRemoteCandidate(early, at: peer.now, into: &peer.out)
         }
         peer.describe()
@@ -232,11 +234,12 @@ import Testing
     }
 
     @Test func theSlowerPacingOfTheOtherSideIsKept() {
-        var peer = ScriptedPeer({
-            var configuration = ICEAgent.Configuration(role: .controlling)
-            configuration.checkBurst = 1
-            return configuration
-        }())
+        var peer = ScriptedPeer(
+            {
+                var configuration = ICEAgent.Configuration(role: .controlling)
+                configuration.checkBurst = 1
+                return configuration
+            }())
         peer.gather()
         peer.addCandidate("203.0.113.1:1")
         peer.addCandidate("203.0.113.2:1")

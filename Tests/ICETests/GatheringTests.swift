@@ -9,7 +9,10 @@ import Testing
         var agent: ICEAgent
         var out = ICEAgent.Output()
 
-        init(_ servers: [STUNServer] = [GatheringTests.server], configure: (inout ICEAgent.Configuration) -> Void = { _ in }) {
+        init(
+            _ servers: [STUNServer] = [GatheringTests.server],
+            configure: (inout ICEAgent.Configuration) -> Void = { _ in }
+        ) {
             var configuration = ICEAgent.Configuration(role: .controlling)
             configuration.stunServers = servers
             configure(&configuration)
@@ -27,7 +30,9 @@ import Testing
             out.events.compactMap { if case .localCandidate(let candidate) = $0 { candidate } else { nil } }
         }
 
-        mutating func answer(_ request: Datagram, _ attributes: [STUNAttribute], _ kind: STUNMessage.Class = .success, at now: Instant)
+        mutating func answer(
+            _ request: Datagram, _ attributes: [STUNAttribute], _ kind: STUNMessage.Class = .success, at now: Instant
+        )
             throws
         {
             let id = try STUNMessage(parsing: request.bytes).transactionID
@@ -175,11 +180,12 @@ import Testing
     }
 
     @Test func aMappingIsKeptOpenUntilAPairIsInUse() throws {
-        var peer = ScriptedPeer({
-            var configuration = ICEAgent.Configuration(role: .controlled)
-            configuration.stunServers = [Self.server]
-            return configuration
-        }())
+        var peer = ScriptedPeer(
+            {
+                var configuration = ICEAgent.Configuration(role: .controlled)
+                configuration.stunServers = [Self.server]
+                return configuration
+            }())
         peer.gather()
         let first = try #require(peer.out.datagrams.first)
         let ids = try STUNMessage(parsing: first.bytes).transactionID

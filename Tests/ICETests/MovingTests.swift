@@ -82,7 +82,8 @@ import Testing
             wire.b.trace.first {
                 if case .requestAnswered(let path, _) = $0.entry { path == after } else { false }
             }?.at)
-        let moved = try #require(wire.b.events.last { if case .sendingPathChanged = $0.event { true } else { false } }?.at)
+        let moved = try #require(
+            wire.b.events.last { if case .sendingPathChanged = $0.event { true } else { false } }?.at)
         #expect(moved >= flushed)
         #expect(moved - heard <= .milliseconds(40 + 40))
         #expect(!wire.b.states.contains(.failed))

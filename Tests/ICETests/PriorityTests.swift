@@ -32,7 +32,9 @@ import Testing
     @Test func bothSidesRankPairsAlike() {
         var random = RandomSource.seeded(3)
         for _ in 0..<1_000 {
-            let (g, d) = (UInt32.random(in: 1...0x7FFF_FFFF, using: &random), UInt32.random(in: 1...0x7FFF_FFFF, using: &random))
+            let (g, d) = (
+                UInt32.random(in: 1...0x7FFF_FFFF, using: &random), UInt32.random(in: 1...0x7FFF_FFFF, using: &random)
+            )
             let pair = CandidatePriority.pair(controlling: g, controlled: d)
             #expect(pair >> 32 <= UInt64(min(g, d)) + 1)
             #expect(pair & 1 == (g > d ? 1 : 0))

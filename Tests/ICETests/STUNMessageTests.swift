@@ -134,7 +134,9 @@ import Testing
             // With a length field that agrees, what is left is a message or a typed error.
             var cut = Array(bytes.prefix(count))
             cut.overwrite(UInt16(truncatingIfNeeded: max(0, count - 20)), at: 2)
-            if let message = try? STUNMessage(parsing: cut) { #expect(!message.isIntact(under: Self.key) || count >= bytes.count - 8) }
+            if let message = try? STUNMessage(parsing: cut) {
+                #expect(!message.isIntact(under: Self.key) || count >= bytes.count - 8)
+            }
         }
     }
 

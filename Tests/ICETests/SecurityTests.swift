@@ -38,7 +38,10 @@ import Testing
         var peer = ScriptedPeer.ready(.init(role: .controlled))
         let sent = peer.check(
             from: Self.remote,
-            extra: [.unknown(type: 0x7ABC, value: [1]), .unknown(type: 0xC057, value: []), .unknown(type: 0x0031, value: [])])
+            extra: [
+                .unknown(type: 0x7ABC, value: [1]), .unknown(type: 0xC057, value: []),
+                .unknown(type: 0x0031, value: []),
+            ])
         #expect(requests(sent).isEmpty)
         let response = try #require(responses(sent).first)
         #expect(response.messageClass == .error)
@@ -169,14 +172,18 @@ import Testing
         peer.out.removeAll()
         peer.describe()
         let limits = peer.agent.configuration.limits
-        #expect(peer.agent.remoteCandidates.filter { $0.address.ip == address("203.0.113.8:0").ip }.count == limits.earlyCandidates)
+        #expect(
+            peer.agent.remoteCandidates.filter { $0.address.ip == address("203.0.113.8:0").ip }.count
+                == limits.earlyCandidates)
         #expect(peer.agent.remoteCandidates.count <= limits.earlyCandidates + limits.peerReflexiveCandidates)
         #expect(peer.agent.pairs.count <= limits.pairs)
     }
 
     @Test func basesAndServerRequestsAreCapped() {
         var configuration = ICEAgent.Configuration(role: .controlling)
-        configuration.stunServers = (1...20).map { STUNServer(url: "stun:\($0)", address: address("203.0.113.\($0):3478")) }
+        configuration.stunServers = (1...20).map {
+            STUNServer(url: "stun:\($0)", address: address("203.0.113.\($0):3478"))
+        }
         var agent = ICEAgent(configuration: configuration, random: .seeded(1))
         var out = ICEAgent.Output()
         agent.gather(

@@ -136,6 +136,7 @@ extension CheckList {
         if let pace = paceAllows(context), pace <= now, !context.configuration.isLite, nextWaiting() != nil {
             out.trace.append(.timer(.pace))
         }
+        if sendingID == nil, let end = patienceEnd, end <= now { out.trace.append(.timer(.patience)) }
     }
 
     /// A pair's time has come.

@@ -49,6 +49,8 @@ struct Wire {
     private var random: RandomSource
     private var flying: [(at: Instant, order: Int, packet: Packet)] = []
     private var order = 0
+    /// After a broken promise nothing more is learnt by going on.
+    private var isBroken = false
 
     init(
         a: ICEAgent.Configuration = .init(role: .controlling), b: ICEAgent.Configuration = .init(role: .controlled),
@@ -141,7 +143,7 @@ struct Wire {
     mutating func run(for span: TimeDelta) { run(until: now + span) }
 
     mutating func run(until end: Instant) {
-        for _ in 0..<200_000 {
+        for _ in 0..<200_000 where !isBroken {
             let arrival = flying.min { ($0.at, $0.order) < ($1.at, $1.order) }
             let next = earliest(arrival?.at, earliest(a.agent.deadline, b.agent.deadline))
             guard let next, next <= end else {
@@ -157,6 +159,7 @@ struct Wire {
             if a.agent.deadline.map({ $0 <= now }) ?? false { advance(\.a) }
             if b.agent.deadline.map({ $0 <= now }) ?? false { advance(\.b) }
         }
+        isBroken = true
         Issue.record("the step budget is used up at \(now)")
     }
 
@@ -182,9 +185,15 @@ struct Wire {
     }
 
     private mutating func advance(_ node: WritableKeyPath<Wire, Node>) {
+        let seen = self[keyPath: node].trace.count
         drive(node) { agent, _, now, out in agent.advance(to: now, into: &out) }
+        if !self[keyPath: node].trace[seen...].contains(where: { if case .timer = $0.entry { true } else { false } }) {
+            isBroken = true
+            Issue.record("woken at \(now) and no timer says why")
+        }
         if let deadline = self[keyPath: node].agent.deadline, deadline <= now {
             Issue.record("deadline \(deadline) is not after \(now)")
+            isBroken = true
         }
     }
 }
