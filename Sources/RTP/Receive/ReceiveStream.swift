@@ -267,7 +267,7 @@ public struct ReceiveStream: Sendable {
         let patience: TimeDelta
         switch (configuration.kind, configuration.isNACKEnabled) {
         case (.audio, false): patience = nacks.worstReordering * 1.25
-        case (.audio, true): patience = retry + nacks.worstReordering
+        case (.audio, true): patience = retry * 3.0 + nacks.worstReordering
         case (.video, false): patience = nacks.worstReordering * 2.0
         case (.video, true): patience = retry * 4.0 + nacks.worstReordering
         }
@@ -323,6 +323,7 @@ public struct ReceiveStream: Sendable {
             }
         }
         stall = nil
+        nacks.noteLost()
         counts.packetsSkipped += UInt64(skipped)
         counts.skipEvents += 1
         out.trace.append(.packetsSkipped(configuration.ssrc, count: skipped))
