@@ -94,6 +94,12 @@ struct NACKGenerator: Hashable, Sendable {
         if count > 0 { entries.removeFirst(count) }
     }
 
+    /// Forgets what has been missing for too long to be of use.
+    mutating func forget(before instant: Instant) {
+        let count = entries.prefix { $0.since < instant }.count
+        if count > 0 { entries.removeFirst(count) }
+    }
+
     mutating func removeAll() { entries.removeAll(keepingCapacity: true) }
 
     var deadline: Instant? {
