@@ -80,7 +80,8 @@ func fragments(of datagram: [UInt8], parts: Int) -> [[UInt8]] {
     return (0..<parts).map { part in
         let range = min(part * size, body.count)..<min((part + 1) * size, body.count)
         var record = Array(datagram.prefix(10))
-        record.append(UInt8(part))
+        // Numbers the client will not come to, within the window of those it will (RFC 6347 §4.1.2.6).
+        record.append(UInt8(40 + part))
         record.append(UInt16(12 + range.count))
         record += datagram[13..<19]
         record.append24(UInt32(range.lowerBound))

@@ -15,8 +15,10 @@ import Primitives
 ///   slack of 2 ms (virtual time), so that at the transport's deadline the timer has expired or does so within the slack,
 ///   which is waited out.
 /// - In virtual time OpenSSL may find that timer expired when nobody asked. The callback sees it, as it is called with the
-///   duration that ran out, and the writes that follow are dropped until OpenSSL has read on. Each time the slack
-///   doubles, and after ten expiries the callback goes back to an hour: the twelve are never reached.
+///   duration that ran out, and the writes that follow are dropped until OpenSSL has read on. Each time the slack grows
+///   fourfold, so it happens three times at most in a flight of half a second real time.
+/// - Of the twelve expiries eight are spent on repetitions that were ordered (`repeats`); the others repeat the recorded
+///   bytes, which serve where the flight itself was lost. After eleven the callback goes back to an hour.
 @safe final class OpenSSLConnection {
     enum Progress {
         case waiting
@@ -37,7 +39,10 @@ import Primitives
     private static let expiryRounding: Int64 = 15_000
     private static let hour: UInt32 = 3_600_000_000
     /// OpenSSL's own limit is 12 (`DTLS1_TMO_ALERT_COUNT`).
-    private static let maximumExpiries = 10
+    private static let maximumExpiries = 11
+
+    /// Whether OpenSSL is asked for this repetition of an encrypted flight, counted from 1.
+    static func repeats(_ repetition: Int) -> Bool { repetition <= 6 || repetition == 8 || repetition == 10 }
 
     let role: DTLSRole
     let mtu: Int
@@ -245,7 +250,7 @@ import Primitives
                 case .real: didRetransmit = true
                 case .virtual:
                     isDroppingWrites = true
-                    slack = min(slack * 2, 1_000_000)
+                    slack = min(slack * 4, 2_000_000)
                 }
             }
         }
