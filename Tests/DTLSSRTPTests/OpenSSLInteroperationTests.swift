@@ -113,7 +113,9 @@ import Testing
         let announced = try fingerprint("p256")
         peer.call { $0.setRemoteFingerprints([announced], at: $1, into: &$2) }
         #expect(peer.talk { $0.association != nil && keysPrinted(by: $0) != nil }, "\(peer.output) \(peer.events)")
-        #expect(peer.trace.filter { if case .flightSent = $0 { true } else { false } }.count == 3)
+        #expect(
+            peer.trace.filter { if case .flightSent = $0 { true } else { false } }.count == 3,
+            "\(peer.trace) \(peer.output)")
         if let association = peer.association { #expect(flat(association.keyingMaterial) == keysPrinted(by: peer)) }
     }
 }

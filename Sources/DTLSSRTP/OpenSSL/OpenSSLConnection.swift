@@ -64,6 +64,8 @@ import Primitives
     /// What the timer callback gives a new flight, and one repeated.
     var initialInterval = RetransmissionTimer.initialGuess
     var nextInterval = RetransmissionTimer.initialGuess
+    /// Told from the messages: the numbers of OpenSSL's own states differ between 3.0 and 3.5.
+    private var hasServerHello = false
     private var expiries = 0
     private var slack: Int64 = 2_000
     private var isRetransmissionOrdered = false
@@ -228,7 +230,11 @@ import Primitives
         if keyLogLines.count < 16 { keyLogLines.append(line) }
     }
 
-    fileprivate func noteMessageRead() { isDroppingWrites = false }
+    /// A whole message came in; `type` is that of a handshake message (RFC 5246 §7.4), 2 is ServerHello.
+    fileprivate func noteMessageRead(type: UInt8?) {
+        isDroppingWrites = false
+        if type == 2 { hasServerHello = true }
+    }
 
     /// Judges the peer's certificate, where its hash is known already. `DTLSTransport` judges again before it exports keys.
     fileprivate func accepts(_ certificate: OpaquePointer) -> Bool {
@@ -254,8 +260,7 @@ import Primitives
                 }
             }
         }
-        let isLastFlight = unsafe role == .client && SSL_get_state(ssl) != TLS_ST_CW_CLNT_HELLO
-        guard isLastFlight, expiries < Self.maximumExpiries else { return Self.hour }
+        guard role == .client, hasServerHello, expiries < Self.maximumExpiries else { return Self.hour }
         switch clock {
         case .virtual: return UInt32(Self.expiryRounding + slack)
         case .real:
@@ -288,9 +293,11 @@ import Primitives
             guard place & SSL_CB_ALERT != 0 else { return }
             unsafe connection(of: ssl)?.note(alert: code, isSent: place & SSL_CB_WRITE != 0)
         }
-        unsafe SSL_set_msg_callback(ssl) { isWrite, _, type, _, _, ssl, _ in
+        unsafe SSL_set_msg_callback(ssl) { isWrite, _, type, bytes, count, ssl, _ in
             guard isWrite == 0, type == SSL3_RT_HANDSHAKE || type == SSL3_RT_CHANGE_CIPHER_SPEC else { return }
-            unsafe connection(of: ssl)?.noteMessageRead()
+            let isMessage = type == SSL3_RT_HANDSHAKE && count > 0
+            let message = unsafe isMessage ? bytes?.load(as: UInt8.self) : nil
+            unsafe connection(of: ssl)?.noteMessageRead(type: message)
         }
         unsafe SSL_CTX_set_cert_verify_callback(
             context,
