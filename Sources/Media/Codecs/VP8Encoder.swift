@@ -73,10 +73,10 @@ import Primitives
         var ticks = VP8Encoder.ticks(frame.time)
         if let last = lastTicks, ticks <= last { ticks = last &+ 1 }
         lastTicks = ticks
-        let force = forceKeyframe || wantsKeyframe
+        if forceKeyframe { wantsKeyframe = true }
         // libvpx wants times that start near zero: what it computes from them is 32 bits wide in places.
         let status = unsafe postern_vp8_encode(
-            context, frame.bytes, UInt32(frame.width), UInt32(frame.height), ticks, UInt(interval), force ? 1 : 0)
+            context, frame.bytes, UInt32(frame.width), UInt32(frame.height), ticks, UInt(interval), wantsKeyframe ? 1 : 0)
         guard status == VPX_CODEC_OK else { throw CodecError(.encodingFailed, message(status)) }
         var iterator: vpx_codec_iter_t?
         var count = 0

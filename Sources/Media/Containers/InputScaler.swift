@@ -52,8 +52,7 @@ import Primitives
         }
         let count = VideoFrame.byteCount(width: target.width, height: target.height)
         var done = false
-        // swscale's vector code may write past the end of a row, so there is room behind the last.
-        var bytes = unsafe [UInt8](unsafeUninitializedCapacity: count + 64) { buffer, used in
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
             guard let base = buffer.baseAddress else { return }
             let luma = target.width * target.height
             let strides = [Int32(target.width), Int32(target.width / 2), Int32(target.width / 2)]
@@ -62,13 +61,12 @@ import Primitives
                 unsafe postern_av_copy_i420(source, planes, strides, Int32(target.width), Int32(target.height))
                 done = true
             } else {
-                done = unsafe postern_av_scale(scaler, source, planes, strides) > 0
+                done = unsafe postern_av_scale(
+                    scaler, source, planes, strides, Int32(target.width), Int32(target.height)) > 0
             }
             used = count
         }
-        guard done else { return nil }
-        if bytes.count != count { bytes.removeLast(bytes.count - count) }
-        return bytes
+        return done ? bytes : nil
     }
 }
 
