@@ -41,7 +41,11 @@ import Testing
             let decoded = try decoder.decode(try #require(try encoder.encode(frame)).payload)
             #expect((decoded.channels, decoded.count) == (2, 960))
             for (index, value) in decoded.int16.enumerated() {
-                if index % 2 == 0 { energy.left += Double(value) * Double(value) } else { energy.right += Double(value) * Double(value) }
+                if index % 2 == 0 {
+                    energy.left += Double(value) * Double(value)
+                } else {
+                    energy.right += Double(value) * Double(value)
+                }
             }
         }
         #expect(energy.left > energy.right * 100)
@@ -72,7 +76,8 @@ import Testing
         let lost: Set = [20, 27, 33, 41, 48]
         let whole = try decode(lost: [], fec: false)
         func snr(_ other: [[Int16]]) -> Double {
-            Quality.snr(sent: lost.sorted().flatMap { whole[$0] }, received: lost.sorted().flatMap { other[$0] }, delay: 0)
+            Quality.snr(
+                sent: lost.sorted().flatMap { whole[$0] }, received: lost.sorted().flatMap { other[$0] }, delay: 0)
         }
         let recovered = snr(try decode(lost: lost, fec: true))
         let concealed = snr(try decode(lost: lost, fec: false))
@@ -139,6 +144,18 @@ import Testing
         #expect(try decoder.decode(nil, duration: .milliseconds(60)).count == 2_880)
         #expect(try decoder.decode(nil, duration: .seconds(100)).count == 5_760)
         #expect(try decoder.decode(nil, duration: .zero).count == 120)
+    }
+
+    @Test func lengthsOfMutatedPacketsAreLegalOrNone() throws {
+        let encoder = try OpusEncoder(.init(channels: 1, bitrate: 24_000))
+        let packets = try frames(voice(seconds: 0.1)).map {
+            Array(try #require(try encoder.encode($0)).payload.prefix(16))
+        }
+        var mutations = Mutations(of: packets, seed: 6)
+        for _ in 0..<100_000 {
+            if let samples = OpusDecoder.samples(in: mutations.next()), samples > 5_760 { Issue.record("\(samples)") }
+        }
+        #expect(OpusDecoder.samples(in: []) == nil)
     }
 
     @Test func mutatedPacketsEndInSoundOrAnError() throws {

@@ -105,7 +105,9 @@ import Testing
 
     @Test func aDecoderWithoutAKeyframeAsksForOne() throws {
         let encoder = try VP8Encoder(.init(size: VideoSize(64, 64)))
-        let frames = try (0..<2).map { try #require(try encoder.encode(VideoFrame(width: 64, height: 64, time: .milliseconds($0 * 33)))) }
+        let frames = try (0..<2).map {
+            try #require(try encoder.encode(VideoFrame(width: 64, height: 64, time: .milliseconds($0 * 33))))
+        }
         let decoder = try VP8Decoder()
         do {
             _ = try decoder.decode(frames[1].payload)
@@ -142,6 +144,27 @@ import Testing
             do throws(CodecError) { _ = try decoder.decode(Array(frames[0].prefix(cut))) } catch {}
         }
         #expect(try decoder.decode(frames[0]) != nil)
+    }
+
+    @Test func mutatedHeadersEndInAHeaderOrNothing() throws {
+        let encoder = try VP8Encoder(.init(size: VideoSize(64, 64)))
+        var seeds = try (0..<2).map {
+            try #require(try encoder.encode(VideoFrame(width: 64, height: 64, time: .milliseconds($0 * 33)))).payload
+        }
+        #expect(VP8FrameHeader(seeds[0])?.keyframeSize == VideoSize(64, 64))
+        #expect(VP8FrameHeader(seeds[1])?.isKeyframe == false)
+        seeds = seeds.map { Array($0.prefix(12)) }
+        for cut in 0..<10 { #expect(VP8FrameHeader(Array(seeds[0].prefix(cut))) == nil) }
+        var mutations = Mutations(of: seeds, seed: 4)
+        var refused = 0
+        for _ in 0..<100_000 {
+            guard let header = VP8FrameHeader(mutations.next()) else {
+                refused += 1
+                continue
+            }
+            if let size = header.keyframeSize, size.width > 16_383 || size.height > 16_383 { Issue.record("\(size)") }
+        }
+        #expect(refused > 1_000 && refused < 99_000)
     }
 
     /// Against `vpxenc --rt` with the same rate control, on moving pictures of ffmpeg's.

@@ -135,6 +135,18 @@ import Testing
         #expect(row.contains { $0 < 60 } && row.contains { $0 > 190 })
     }
 
+    @Test func whatAnEditHidesTakesNoTime() throws {
+        let folder = try TemporaryFolder()
+        // Cut between keyframes without encoding: the pictures from the keyframe on are there, and hidden.
+        try Tools.ffmpeg(["-ss", "2.3", "-i", Self.clip, "-c", "copy", folder.file("cut.mp4")])
+        let pulled = try Pulled(folder.file("cut.mp4")) { $0.videoSize = VideoSize(64, 48) }
+        #expect(pulled.video.first?.time ?? .max < .milliseconds(34))
+        #expect(pulled.audio.first?.time ?? .max < .milliseconds(34))
+        #expect((109...111).contains(pulled.video.count))
+        #expect(abs(try #require(try pulled.flashes().first).milliseconds - 700) <= 34)
+        #expect(abs(try #require(try pulled.beeps().first).milliseconds - 700) <= 34)
+    }
+
     @Test func targetsAreFollowedWhilePlaying() throws {
         var options = SourceOptions()
         options.tracks = [.video]

@@ -59,7 +59,9 @@ import Testing
 
     @Test func oggOpusAndIVFArePassedThroughToo() throws {
         let folder = try TemporaryFolder()
-        try Tools.ffmpeg(["-i", clip, "-vn", "-c", "copy", folder.file("a.ogg"), "-an", "-c", "copy", folder.file("v.ivf")])
+        try Tools.ffmpeg([
+            "-i", clip, "-vn", "-c", "copy", folder.file("a.ogg"), "-an", "-c", "copy", folder.file("v.ivf"),
+        ])
         let whole = try Pulled(clip) { $0.passthrough = true }
         let sound = try Pulled(folder.file("a.ogg")) { $0.passthrough = true }
         let pictures = try Pulled(folder.file("v.ivf")) { $0.passthrough = true }
@@ -76,7 +78,9 @@ import Testing
         let first = try Pulled(clip) { $0.passthrough = true }
         #expect(pulled.timesInOrder)
         #expect((360...400).contains(pulled.video.count))
-        #expect(Array(pulled.video.dropFirst(180).prefix(10).map(\.frame.payload)) == first.video.prefix(10).map(\.frame.payload))
+        #expect(
+            Array(pulled.video.dropFirst(180).prefix(10).map(\.frame.payload))
+                == first.video.prefix(10).map(\.frame.payload))
         #expect(pulled.videoSteps.allSatisfy { (2_800...4_500).contains($0) }, "\(pulled.videoSteps)")
         #expect(pulled.audioSteps.allSatisfy { (960...2_400).contains($0) }, "\(pulled.audioSteps)")
     }

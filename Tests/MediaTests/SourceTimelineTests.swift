@@ -144,7 +144,8 @@ import Testing
         #expect(doubled.last?.0 == 14)
         let halved = try conform(.grid(30), (0..<60).map { Double($0) / 60 }, duration: 1 / 60.0)
         #expect(halved.map(\.0) == Array(stride(from: 0, to: 60, by: 2)))
-        let same = try conform(.grid(30), (0..<60).map { (Double($0) / 30 * 1_000).rounded() / 1_000 }, duration: 1 / 30.0)
+        let same = try conform(
+            .grid(30), (0..<60).map { (Double($0) / 30 * 1_000).rounded() / 1_000 }, duration: 1 / 30.0)
         #expect(same.map(\.0) == Array(0..<60))
         #expect(try conform(.grid(10), [0.25], duration: 0.01).map(\.1) == [250])
     }

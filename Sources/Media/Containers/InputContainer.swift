@@ -196,7 +196,9 @@ import Primitives
     /// Looks at the file before FFmpeg does, because its words for what is wrong are few. Whether it can be read twice.
     private static func check(_ path: String) throws(MediaError) -> Bool {
         if path == "-" { return false }
-        guard !path.isEmpty, !path.utf8.contains(0) else { throw MediaError(.notFound, path: path, "no file is named.") }
+        guard !path.isEmpty, !path.utf8.contains(0) else {
+            throw MediaError(.notFound, path: path, "no file is named.")
+        }
         var status = stat()
         guard unsafe stat(path, &status) == 0 else {
             switch errno {

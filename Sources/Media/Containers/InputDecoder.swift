@@ -124,7 +124,8 @@ import Primitives
         }
         guard framesInPass == 0, packetsInPass > 0 else { return }
         throw MediaError(
-            .corrupt, path: reader.path, "not one frame of its \(stream.kind.rawValue) (\(stream.codec)) can be decoded.",
+            .corrupt, path: reader.path,
+            "not one frame of its \(stream.kind.rawValue) (\(stream.codec)) can be decoded.",
             advice: lastFailure.isEmpty ? "" : "The decoder says: \(lastFailure).", details: FFmpegLog.lines())
     }
 }

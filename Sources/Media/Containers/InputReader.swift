@@ -95,7 +95,7 @@ final class InputReader {
         let streams = [container.audio, container.video].compactMap { $0 }.count
         var bytes = 0
         while starts.count < streams, primed.count < 2_000, bytes < 32 << 20, let packet = try container.read() {
-            if starts[packet.kind] == nil {
+            if starts[packet.kind] == nil, !(presented && packet.isHidden) {
                 let delay = packet.kind == .audio ? container.audio?.delay ?? .zero : .zero
                 let unheard = packet.skipped > .zero ? packet.skipped : delay
                 starts[packet.kind] = (packet.time ?? .zero) + (presented ? unheard : .zero)

@@ -61,8 +61,9 @@ import Primitives
                 unsafe postern_av_copy_i420(source, planes, strides, Int32(target.width), Int32(target.height))
                 done = true
             } else {
-                done = unsafe postern_av_scale(
-                    scaler, source, planes, strides, Int32(target.width), Int32(target.height)) > 0
+                done =
+                    unsafe postern_av_scale(
+                        scaler, source, planes, strides, Int32(target.width), Int32(target.height)) > 0
             }
             used = count
         }
@@ -88,7 +89,9 @@ struct Picture {
             switch degrees % 360 {
             case 90:
                 for x in 0..<width {
-                    for y in stride(from: height - 1, through: 0, by: -1) { turned.append(bytes[start + y * width + x]) }
+                    for y in stride(from: height - 1, through: 0, by: -1) {
+                        turned.append(bytes[start + y * width + x])
+                    }
                 }
             case 180:
                 turned.append(contentsOf: bytes[start..<start + width * height].reversed())
