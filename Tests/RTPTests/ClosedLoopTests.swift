@@ -28,7 +28,9 @@ import Testing
         #expect(isFaithful)
         #expect(call.isDecodable())
         let share = Double(count) / Double(call.sent.count)
-        #expect(share >= (loss <= 0.02 ? 0.999 : loss <= 0.05 ? 0.99 : 0.95), "\(loss) \(isRTX): \(count) of \(call.sent.count)")
+        #expect(
+            share >= (loss <= 0.02 ? 0.999 : loss <= 0.05 ? 0.99 : 0.95),
+            "\(loss) \(isRTX): \(count) of \(call.sent.count)")
         #expect(call.brokenDeadlines == 0)
         if loss > 0 {
             #expect(call.sender.statistics.retransmittedPacketsSent > 0)

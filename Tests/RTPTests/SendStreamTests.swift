@@ -5,7 +5,8 @@ import Testing
 
 private func stream(
     _ codec: Codec = .vp8, rtx: Bool = true, mid: String? = "0", maximumPacketSize: Int = 1_160,
-    history: Int = 1_024, extensions: HeaderExtensionMap = [.transportSequenceNumber: 3, .mid: 4, .absoluteSendTime: 2],
+    history: Int = 1_024,
+    extensions: HeaderExtensionMap = [.transportSequenceNumber: 3, .mid: 4, .absoluteSendTime: 2],
     seed: UInt64 = 1
 ) -> SendStream {
     var random = RandomSource.seeded(seed)
@@ -171,7 +172,9 @@ private func nack(_ numbers: [SequenceNumber]) -> GenericNACK {
     @Test func historyIsBoundedByCountAndAge() {
         var stream = stream(history: 16)
         var packets: [OutboundPacket] = []
-        for index in 0..<40 as Range<Int64> { stream.packetize(frame(100), at: .zero + .milliseconds(index), into: &packets) }
+        for index in 0..<40 as Range<Int64> {
+            stream.packetize(frame(100), at: .zero + .milliseconds(index), into: &packets)
+        }
         var again: [OutboundPacket] = []
         stream.retransmit(nack(packets.map(\.sequence)), at: .zero + .milliseconds(50), rtt: nil, into: &again)
         #expect(again.count == 16)

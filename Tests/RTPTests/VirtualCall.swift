@@ -117,7 +117,9 @@ struct VirtualCall {
     }
 
     private func renumbered(_ bytes: [UInt8]) -> [UInt8] {
-        guard sequenceShift != 0 || timestampShift != 0, let header = try? RTPHeader(parsing: bytes) else { return bytes }
+        guard sequenceShift != 0 || timestampShift != 0, let header = try? RTPHeader(parsing: bytes) else {
+            return bytes
+        }
         var copy = bytes
         copy.overwrite(header.timestamp.rawValue &+ timestampShift, at: 4)
         if header.ssrc == rtxSSRC {
@@ -178,7 +180,9 @@ struct VirtualCall {
     private mutating func nextFrame() -> EncodedFrame {
         let isKeyframe = kind == .audio || isKeyframeDue
         isKeyframeDue = false
-        let size = kind == .audio ? Int.random(in: 3...120, using: &random)
+        let size =
+            kind == .audio
+            ? Int.random(in: 3...120, using: &random)
             : isKeyframe ? 9_000 : Int.random(in: 1...7_000, using: &random)
         var payload = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ sent.count) }
         payload[0] = kind == .audio ? 0x78 : isKeyframe ? 0x10 : 0x11
