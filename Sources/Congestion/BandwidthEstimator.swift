@@ -135,13 +135,11 @@ public struct BandwidthEstimator: Sendable {
         if !knowsRoundTrip, let sentAt = ordered.last(where: { $0.arrival != nil })?.sentAt { roundTrip = now - sentAt }
         lastFeedback = now
         lastBackoff = nil
-        let former = delay.target
         delay.receive(ordered)
         delay.update(
             acknowledged: acknowledged.bitrate, probed: probed, isApplicationLimited: limit.isLimiting,
             roundTrip: roundTrip, at: now)
         if let probed { probing.noteResult(probed, at: now) }
-        probing.noteDrop(from: former, to: delay.target, at: now)
         loss.receive(
             lost: lost, received: ordered.count - lost, target: Swift.min(delay.target, loss.cap ?? .max),
             roundTrip: roundTrip, at: now)
@@ -173,6 +171,7 @@ public struct BandwidthEstimator: Sendable {
     /// The receiver's estimated maximum bitrate (REMB), a cap until the next one.
     public mutating func receive(remoteMaximum: Int, at now: Instant) {
         self.remoteMaximum = Swift.max(0, remoteMaximum)
+        probing.maximum = Swift.max(configuration.minimum, Swift.min(remoteMaximum, configuration.maximum))
         settle(at: now)
     }
 
@@ -187,7 +186,7 @@ public struct BandwidthEstimator: Sendable {
 
     public mutating func advance(to now: Instant) {
         if let due = backoffDeadline, due <= now {
-            if lastBackoff == nil { probing.noteDrop(from: delay.target, to: 0, at: now) }
+            if lastBackoff == nil { probing.noteOutage(of: delay.target, at: now) }
             lastBackoff = now
             delay.scale(by: 0.8, at: now)
             settle(at: now)

@@ -39,37 +39,37 @@ enum DTLSRecords {
     }
 }
 
-/// Makes OpenSSL's writes fit for the wire: no datagram over the MTU, and no plain-text record number used twice.
+/// Makes OpenSSL's writes fit for the wire: full datagrams within the MTU, and no plain-text record number used twice.
 ///
-/// OpenSSL packs records into datagrams without counting what AEAD adds to an encrypted one, so it may pass the MTU by a
-/// few bytes: such a write is cut between two records. And as we repeat flights ourselves (see `DTLSTransport`), the
-/// numbers of the plain-text epoch, which nothing authenticates, are ours to give (RFC 6347 §4.1: each is used once).
+/// OpenSSL packs the records of a new flight without counting what AEAD adds, so it may pass the MTU by some bytes, and
+/// when it repeats a flight it writes every message by itself, which on a lossy path makes five datagrams of one. So the
+/// records are packed here. And as we repeat flights ourselves (see `DTLSTransport`), the numbers of the plain-text
+/// epoch, which nothing authenticates, are ours to give (RFC 6347 §4.1: each is used once).
 struct RecordNumbering {
     let mtu: Int
     private var next: UInt64 = 0
 
     init(mtu: Int) { self.mtu = mtu }
 
-    /// The datagrams to send for one write of OpenSSL's.
-    mutating func datagrams(for write: [UInt8]) -> [[UInt8]] {
-        var write = write
-        let ranges = DTLSRecords.ranges(in: write)
-        for range in ranges where DTLSRecords.epoch(of: write, at: range.lowerBound) == 0 {
-            write.overwrite(UInt16(truncatingIfNeeded: next >> 32), at: range.lowerBound + 5)
-            write.overwrite(UInt32(truncatingIfNeeded: next), at: range.lowerBound + 7)
-            next &+= 1
-        }
-        guard write.count > mtu, ranges.count > 1 else { return [write] }
+    /// The datagrams to send for some writes of OpenSSL's, in order.
+    mutating func datagrams(for writes: [[UInt8]]) -> [[UInt8]] {
         var result: [[UInt8]] = []
         var current: [UInt8] = []
-        for range in ranges {
-            if !current.isEmpty, current.count + range.count > mtu {
-                result.append(current)
-                current = []
+        for write in writes {
+            for range in DTLSRecords.ranges(in: write) {
+                if !current.isEmpty, current.count + range.count > mtu {
+                    result.append(current)
+                    current = []
+                }
+                let start = current.count
+                current += write[range]
+                guard DTLSRecords.epoch(of: write, at: range.lowerBound) == 0 else { continue }
+                current.overwrite(UInt16(truncatingIfNeeded: next >> 32), at: start + 5)
+                current.overwrite(UInt32(truncatingIfNeeded: next), at: start + 7)
+                next &+= 1
             }
-            current += write[range]
         }
-        result.append(current)
+        if !current.isEmpty { result.append(current) }
         return result
     }
 }

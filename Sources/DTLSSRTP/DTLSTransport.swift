@@ -165,7 +165,7 @@ public final class DTLSTransport: @unchecked Sendable {
 
     private func shakeHands(_ datagram: [UInt8]?, at now: Instant, into output: inout Output) {
         guard case .handshaking(let connection) = phase else { return }
-        connection.initialInterval = timer.initialInterval
+        connection.initialInterval = timer.initialInterval(answeredAt: now)
         connection.nextInterval = timer.nextInterval
         let progress = withRandomness { connection.handshake(datagram) }
         let written = connection.takeWritten()
@@ -267,7 +267,7 @@ public final class DTLSTransport: @unchecked Sendable {
         let isEncrypted = flight.contains { write in
             DTLSRecords.ranges(in: write).contains { DTLSRecords.epoch(of: write, at: $0.lowerBound) != 0 }
         }
-        if isEncrypted {
+        if isEncrypted, OpenSSLConnection.repeats(timer.repetitions + 1) {
             switch withRandomness({ connection.retransmit() }) {
             case .sent:
                 noteRepetition(send(connection.takeWritten(), into: &output), at: now, into: &output)
@@ -310,12 +310,10 @@ public final class DTLSTransport: @unchecked Sendable {
 
     private func send(_ writes: [[UInt8]], into output: inout Output) -> Sent {
         var sent = Sent(0, 0)
-        for write in writes {
-            for datagram in numbering.datagrams(for: write) {
-                sent.datagrams += 1
-                sent.bytes += datagram.count
-                output.datagrams.append(datagram)
-            }
+        for datagram in numbering.datagrams(for: writes) {
+            sent.datagrams += 1
+            sent.bytes += datagram.count
+            output.datagrams.append(datagram)
         }
         statistics.datagramsSent += sent.datagrams
         statistics.bytesSent += sent.bytes

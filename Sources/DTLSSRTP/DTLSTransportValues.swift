@@ -53,10 +53,17 @@ extension DTLSTransport {
         case keyLogLine(String)
     }
 
+    /// An alert of RFC 5246 §7.2, ours or the peer's.
     public struct Alert: Hashable, Sendable {
         public var code: UInt8
         public var isFatal: Bool
         public var isSent: Bool
+
+        public init(code: UInt8, isFatal: Bool, isSent: Bool) {
+            self.code = code
+            self.isFatal = isFatal
+            self.isSent = isSent
+        }
     }
 
     public enum DropReason: String, Hashable, Sendable {

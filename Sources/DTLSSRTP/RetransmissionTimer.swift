@@ -20,9 +20,14 @@ struct RetransmissionTimer {
     init(roundTripTime: TimeDelta?) { self.roundTripTime = roundTripTime }
 
     /// The interval a new flight starts with.
-    var initialInterval: TimeDelta {
-        guard let roundTripTime else { return Self.initialGuess }
-        return min(max(roundTripTime * Int64(2), Self.shortest), Self.longest)
+    var initialInterval: TimeDelta { Self.interval(for: roundTripTime) }
+
+    /// As `initialInterval`, if the flight that is out now is answered at `now`.
+    func initialInterval(answeredAt now: Instant) -> TimeDelta { Self.interval(for: roundTripTime ?? sample(at: now)) }
+
+    private static func interval(for roundTripTime: TimeDelta?) -> TimeDelta {
+        guard let roundTripTime else { return initialGuess }
+        return min(max(roundTripTime * Int64(2), shortest), longest)
     }
 
     /// The interval after the next repetition.
@@ -50,10 +55,14 @@ struct RetransmissionTimer {
 
     /// The peer answered the flight. A flight sent once measures the round trip where none was known (Karn's rule).
     mutating func noteAnswer(at now: Instant) -> TimeDelta? {
-        guard roundTripTime == nil, repetitions == 0, let flightStart else { return nil }
-        let sample = max(now - flightStart, .zero)
+        guard roundTripTime == nil, let sample = sample(at: now) else { return nil }
         roundTripTime = sample
         return sample
+    }
+
+    private func sample(at now: Instant) -> TimeDelta? {
+        guard repetitions == 0, let flightStart else { return nil }
+        return max(now - flightStart, .zero)
     }
 
     /// A better estimate, from ICE's checks. A flight that has not been repeated yet gets its deadline anew.

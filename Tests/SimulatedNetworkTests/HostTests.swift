@@ -1,3 +1,4 @@
+import FixtureSupport
 import Primitives
 import SimulatedNetwork
 import Testing
@@ -135,6 +136,19 @@ import Testing
         other[index] = value
         #expect(STUNResponder.response(to: other, from: source) == nil)
     }
+}
+
+@Test func mutatedRequestsAreAnsweredOnlyWhereTheyAreStillRequests() {
+    let request: [UInt8] = [0, 1, 0, 8, 0x21, 0x12, 0xA4, 0x42] + Array(repeating: 9, count: 20)
+    var mutations = Mutations(of: [request, Array(request.prefix(20))], seed: 5)
+    var answered = 0
+    for _ in 0..<100_000 {
+        let bytes = mutations.next()
+        guard let response = STUNResponder.response(to: bytes, from: socket("192.0.2.1:1")) else { continue }
+        answered += 1
+        if response.count != 40 || bytes.prefix(2) != [0, 1] { Issue.record("answered \(bytes.hexadecimal)") }
+    }
+    #expect(answered > 1_000)
 }
 
 @Test func aSTUNServerInTheNetworkAnswersAndCounts() {

@@ -36,7 +36,8 @@ struct InterArrival: Sendable {
         if let previous {
             let candidate = Deltas(
                 send: group.lastSent - previous.lastSent, arrival: group.lastArrival - previous.lastArrival)
-            if candidate.arrival - candidate.send >= .milliseconds(3_000) || candidate.arrival < .zero && reordered >= 2 {
+            if candidate.arrival - candidate.send >= .milliseconds(3_000) || candidate.arrival < .zero && reordered >= 2
+            {
                 // The receiver's clock was set, or packets were held for seconds: nothing to compare with.
                 self = InterArrival()
                 return nil

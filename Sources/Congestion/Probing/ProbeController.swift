@@ -7,9 +7,10 @@ import Primitives
 /// - at the start: two probes at 3 and 6 times the start bitrate. If the result is near what was tried, one at twice the
 ///   result follows, and so on until the network or the maximum ends it.
 /// - while the application sends less than it may, the estimate has nothing to grow on: every 5 s a probe at twice it.
-/// - after a drop to less than two thirds: one probe at 85 % of the former estimate when the network has been calm for 2 s.
+/// - after an outage, in which feedback stopped and the target was taken down: one probe at 85 % of the former target.
 ///
-/// The numbers are libwebrtc's. A probe without a result within a second is given up.
+/// Not after a drop for congestion: a burst of 15 ms finds room between the packets of others on a shared bottleneck, and
+/// what it then claims is taken from them. The numbers are libwebrtc's. A probe without a result within a second is given up.
 struct ProbeController: Sendable {
     private enum State {
         case idle
@@ -22,7 +23,7 @@ struct ProbeController: Sendable {
     private var nextID = 0
     private var pending: [Probe] = []
     private var lastProbe: Instant?
-    private var drop: (former: Int, at: Instant)?
+    private var outage: (former: Int, at: Instant)?
 
     init(maximum: Int) { self.maximum = maximum }
 
@@ -39,19 +40,16 @@ struct ProbeController: Sendable {
         send([bitrate * 2], at: now)
     }
 
-    mutating func noteDrop(from former: Int, to target: Int, at now: Instant) {
-        guard Double(target) < 0.66 * Double(former) else { return }
-        if let drop, now - drop.at < .milliseconds(5_000), drop.former > former { return }
-        drop = (former, now)
-    }
+    /// Feedback stopped while the target was `former`.
+    mutating func noteOutage(of former: Int, at now: Instant) { outage = (former, now) }
 
     mutating func advance(to now: Instant, target: Int, isApplicationLimited: Bool, isCalm: Bool) {
         if case .awaitingResult(_, let since) = state, now - since >= .milliseconds(1_000) { state = .idle }
         guard case .idle = state else { return }
-        if let drop, isCalm, now - drop.at >= .milliseconds(2_000) {
-            self.drop = nil
-            let bitrate = drop.former / 100 * 85
-            if bitrate > target, now - drop.at < .milliseconds(30_000) { return send([bitrate], at: now) }
+        if let outage, isCalm {
+            self.outage = nil
+            let bitrate = outage.former / 100 * 85
+            if bitrate > target, now - outage.at < .milliseconds(30_000) { return send([bitrate], at: now) }
         }
         if isApplicationLimited, isCalm, target < maximum,
             lastProbe.map({ now - $0 >= .milliseconds(5_000) }) ?? true

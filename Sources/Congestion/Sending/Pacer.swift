@@ -160,7 +160,9 @@ public struct Pacer<Payload> {
         guard !isEmpty || wantsPadding || isWaiting else { return nil }
         if audio.count > 0 { return lastUpdate }
         var wait = TimeDelta.zero
-        if let rate = currentRate, debt >= allowance { wait = .seconds((debt - allowance) * 8 / rate) + .microseconds(1) }
+        if let rate = currentRate, debt >= allowance {
+            wait = .seconds((debt - allowance) * 8 / rate) + .microseconds(1)
+        }
         // Whoever owes us padding is asked again, but not at the same instant.
         if isEmpty { wait = Swift.max(wait, .milliseconds(1)) }
         return lastUpdate + wait
@@ -193,7 +195,8 @@ public struct Pacer<Payload> {
         }
         guard hasSent, let next = probes.first else { return }
         let packets = retransmission.count + video.count
-        guard configuration.hasPadding || (bytesQueued >= next.probe.minimumBytes && packets >= next.probe.minimumPackets)
+        guard
+            configuration.hasPadding || (bytesQueued >= next.probe.minimumBytes && packets >= next.probe.minimumPackets)
         else { return }
         probeStarted = now
         debt = 0
@@ -244,7 +247,7 @@ public struct Pacer<Payload> {
     @inlinable mutating func depart(_ entry: Entry, into out: inout [Payload]) {
         bytesQueued -= entry.bytes
         hasSent = true
-        if credit > 0 {
+        if credit > 0, !isProbing {
             credit -= entry.bytes
         } else if targetBitrate != nil || isProbing {
             debt += Double(entry.bytes)

@@ -15,8 +15,10 @@ import Primitives
 ///   slack of 2 ms (virtual time), so that at the transport's deadline the timer has expired or does so within the slack,
 ///   which is waited out.
 /// - In virtual time OpenSSL may find that timer expired when nobody asked. The callback sees it, as it is called with the
-///   duration that ran out, and the writes that follow are dropped until OpenSSL has read on. Each time the slack
-///   doubles, and after ten expiries the callback goes back to an hour: the twelve are never reached.
+///   duration that ran out, and the writes that follow are dropped until OpenSSL has read on. Each time the slack grows
+///   fourfold, so it happens three times at most in a flight of half a second real time.
+/// - Of the twelve expiries eight are spent on repetitions that were ordered (`repeats`); the others repeat the recorded
+///   bytes, which serve where the flight itself was lost. After eleven the callback goes back to an hour.
 @safe final class OpenSSLConnection {
     enum Progress {
         case waiting
@@ -37,7 +39,10 @@ import Primitives
     private static let expiryRounding: Int64 = 15_000
     private static let hour: UInt32 = 3_600_000_000
     /// OpenSSL's own limit is 12 (`DTLS1_TMO_ALERT_COUNT`).
-    private static let maximumExpiries = 10
+    private static let maximumExpiries = 11
+
+    /// Whether OpenSSL is asked for this repetition of an encrypted flight, counted from 1.
+    static func repeats(_ repetition: Int) -> Bool { repetition <= 6 || repetition == 8 || repetition == 10 }
 
     let role: DTLSRole
     let mtu: Int
@@ -59,6 +64,8 @@ import Primitives
     /// What the timer callback gives a new flight, and one repeated.
     var initialInterval = RetransmissionTimer.initialGuess
     var nextInterval = RetransmissionTimer.initialGuess
+    /// Told from the messages: the numbers of OpenSSL's own states differ between 3.0 and 3.5.
+    private var hasServerHello = false
     private var expiries = 0
     private var slack: Int64 = 2_000
     private var isRetransmissionOrdered = false
@@ -223,7 +230,11 @@ import Primitives
         if keyLogLines.count < 16 { keyLogLines.append(line) }
     }
 
-    fileprivate func noteMessageRead() { isDroppingWrites = false }
+    /// A whole message came in; `type` is that of a handshake message (RFC 5246 §7.4), 2 is ServerHello.
+    fileprivate func noteMessageRead(type: UInt8?) {
+        isDroppingWrites = false
+        if type == 2 { hasServerHello = true }
+    }
 
     /// Judges the peer's certificate, where its hash is known already. `DTLSTransport` judges again before it exports keys.
     fileprivate func accepts(_ certificate: OpaquePointer) -> Bool {
@@ -245,12 +256,11 @@ import Primitives
                 case .real: didRetransmit = true
                 case .virtual:
                     isDroppingWrites = true
-                    slack = min(slack * 2, 1_000_000)
+                    slack = min(slack * 4, 2_000_000)
                 }
             }
         }
-        let isLastFlight = unsafe role == .client && SSL_get_state(ssl) != TLS_ST_CW_CLNT_HELLO
-        guard isLastFlight, expiries < Self.maximumExpiries else { return Self.hour }
+        guard role == .client, hasServerHello, expiries < Self.maximumExpiries else { return Self.hour }
         switch clock {
         case .virtual: return UInt32(Self.expiryRounding + slack)
         case .real:
@@ -283,9 +293,11 @@ import Primitives
             guard place & SSL_CB_ALERT != 0 else { return }
             unsafe connection(of: ssl)?.note(alert: code, isSent: place & SSL_CB_WRITE != 0)
         }
-        unsafe SSL_set_msg_callback(ssl) { isWrite, _, type, _, _, ssl, _ in
+        unsafe SSL_set_msg_callback(ssl) { isWrite, _, type, bytes, count, ssl, _ in
             guard isWrite == 0, type == SSL3_RT_HANDSHAKE || type == SSL3_RT_CHANGE_CIPHER_SPEC else { return }
-            unsafe connection(of: ssl)?.noteMessageRead()
+            let isMessage = type == SSL3_RT_HANDSHAKE && count > 0
+            let message = unsafe isMessage ? bytes?.load(as: UInt8.self) : nil
+            unsafe connection(of: ssl)?.noteMessageRead(type: message)
         }
         unsafe SSL_CTX_set_cert_verify_callback(
             context,

@@ -5,9 +5,10 @@ import Primitives
 /// Unchecked Sendable: owned by one engine and called by one executor at a time, like `DTLSTransport`.
 public final class SRTPSession: @unchecked Sendable {
     public enum BackendChoice: String, Hashable, Sendable, CaseIterable {
-        /// The fastest that works here.
+        /// OpenSSL, which is the faster one.
         case automatic
         case libsrtp2
+        case openSSL
     }
 
     public struct Failures: Hashable, Sendable {
@@ -53,7 +54,8 @@ public final class SRTPSession: @unchecked Sendable {
     ) throws(SRTPError) {
         profile = keying.profile
         switch choice {
-        case .automatic, .libsrtp2: backend = try LibSRTPBackend(keying: keying, localRole: localRole)
+        case .automatic, .openSSL: backend = try OpenSSLSRTPBackend(keying: keying, localRole: localRole)
+        case .libsrtp2: backend = try LibSRTPBackend(keying: keying, localRole: localRole)
         }
     }
 

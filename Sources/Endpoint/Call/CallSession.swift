@@ -88,7 +88,7 @@ public final class CallSession: Sendable {
         do {
             return try MediaSources.open(path, options: source)
         } catch {
-            throw CallSetupError("--send \(path): \(error)", status: .mediaInput)
+            throw CallSetupError("--send \(error)", status: .mediaInput)
         }
     }
 

@@ -97,6 +97,7 @@ final class StdioSignaling: Sendable {
         var earlyCandidates: [SignalingMessage] = []
         var hasRemoteDescription = false
         var peerLeft = false
+        var isPrepared = false
     }
 
     /// Candidates kept until the description they belong to has come.
@@ -180,11 +181,12 @@ final class StdioSignaling: Sendable {
     }
 
     private func agreed() async throws {
-        let first = state.withLock { state in
-            defer { state.hasRemoteDescription = true }
-            return !state.hasRemoteDescription
+        let mustPrepare = state.withLock { state in
+            state.hasRemoteDescription = true
+            defer { state.isPrepared = true }
+            return !state.isPrepared
         }
-        if first { try prepare(await connection.sections()) }
+        if mustPrepare { try prepare(await connection.sections()) }
         let early = state.withLock { state in
             defer { state.earlyCandidates = [] }
             return state.earlyCandidates
@@ -229,13 +231,19 @@ final class StdioSignaling: Sendable {
 
     // MARK: Out
 
-    private func sendOffer() async throws { write(.offer(try await connection.offer().serialized)) }
+    private func sendOffer() async throws {
+        let offer = try await connection.offer()
+        // The source and the recording stand before the other side can send anything.
+        try prepare(await connection.offeredSections())
+        state.withLock { $0.isPrepared = true }
+        write(.offer(offer.serialized))
+    }
 
     private func sendCandidates() async {
         for await signal in side.signals {
             switch signal {
             case .localCandidate(let candidate, let mid, let index):
-                write(.candidate("candidate:" + candidate.description, sdpMid: mid, sdpMLineIndex: index))
+                write(.candidate(candidate.description, sdpMid: mid, sdpMLineIndex: index))
             case .gatheringComplete: write(.endOfCandidates)
             default: break
             }
@@ -250,6 +258,17 @@ final class StdioSignaling: Sendable {
 }
 
 extension PeerConnection {
+    /// What an offer of ours would send and receive.
+    func offeredSections() -> SectionKinds {
+        var kinds = SectionKinds()
+        for transceiver in transceivers {
+            guard let mid = transceiver.mid else { continue }
+            if transceiver.direction.sends { kinds.sent[transceiver.kind] = mid }
+            if transceiver.direction.receives { kinds.received[mid] = transceiver.kind }
+        }
+        return kinds
+    }
+
     /// What the agreed session sends and receives.
     func sections() -> SectionKinds {
         var kinds = SectionKinds()

@@ -44,7 +44,9 @@ struct LiveCall {
             let (summary, failure, dropped) = await peer.live.finishRecording()
             reports[index].recording = summary
             reports[index].recordingFailure = failure
-            if dropped > 0 { session.reporter.log(.error, "\(dropped) batches of frames were not recorded: disk too slow") }
+            if dropped > 0 {
+                session.reporter.log(.error, "\(dropped) batches of frames were not recorded: disk too slow")
+            }
             for publisher in peer.live.publishers {
                 let outcome = publisher.outcome
                 reports[index].sent.merge(outcome.sent) { $1 }

@@ -43,7 +43,15 @@ final class LivePeer: PeerConnectionObserver {
     var hasRecordingFailed: Bool { state.withLock { $0.hasRecordingFailed } }
     var publishers: [PublisherThread] { state.withLock { $0.publishers } }
 
-    func add(_ publisher: PublisherThread) { state.withLock { $0.publishers.append(publisher) } }
+    /// A publisher added to a call that stands already starts at once.
+    func add(_ publisher: PublisherThread) {
+        let isConnected = state.withLock { state in
+            state.publishers.append(publisher)
+            return state.journal.wasConnected
+        }
+        if isConnected { publisher.start(at: clock()) }
+    }
+
     func record(into session: RecordingSession) { state.withLock { $0.recording = Confined(session) } }
 
     // MARK: PeerConnectionObserver, on the loop's thread

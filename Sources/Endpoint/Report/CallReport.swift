@@ -139,7 +139,6 @@ func mediaSummary(
     return .object(members)
 }
 
-
 extension Candidate {
     var json: JSONValue {
         .object([

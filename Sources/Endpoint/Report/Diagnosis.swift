@@ -32,7 +32,9 @@ extension Diagnosis {
         if journal.wasConnected {
             switch journal.connectionState {
             case .failed(let reason):
-                self.init("the call stood and was lost: \(reason)", status: .lost, facts: Self.facts(of: journal, pairs: pairs))
+                self.init(
+                    "the call stood and was lost: \(reason)", status: .lost,
+                    facts: Self.facts(of: journal, pairs: pairs))
             case .disconnected:
                 self.init(
                     "the call stood and was lost: checks on the selected pair went unanswered", status: .lost,

@@ -136,6 +136,7 @@ extension CheckList {
         if let pace = paceAllows(context), pace <= now, !context.configuration.isLite, nextWaiting() != nil {
             out.trace.append(.timer(.pace))
         }
+        if sendingID == nil, let end = patienceEnd, end <= now { out.trace.append(.timer(.patience)) }
     }
 
     /// A pair's time has come.
@@ -154,7 +155,8 @@ extension CheckList {
             if pair.sends < pair.budget {
                 send(i, .repeated, &context, at: now, into: &out)
             } else {
-                fail(i, .noResponse(requests: pair.sends), at: now, context, into: &out)
+                let reason = pair.unreachableCount > 0 ? pair.lastError : nil
+                fail(i, reason ?? .noResponse(requests: pair.sends), at: now, context, into: &out)
             }
         } else if rechecks(at: now), !context.configuration.isLite {
             pairs[i].sends = 0

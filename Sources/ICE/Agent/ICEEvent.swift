@@ -14,22 +14,3 @@ public enum ICEEvent: Hashable, Sendable {
     /// The other side came with new credentials; ours are new now, too, and belong in the answer (RFC 8839 §4.4.2).
     case restartedByRemote
 }
-
-/// W3C `RTCIceGatheringState`.
-public enum ICEGatheringState: String, Hashable, Sendable {
-    case new
-    case gathering
-    case complete
-}
-
-/// W3C `RTCIceTransportState`. `failed` can be left again: a check that is answered connects.
-public enum ICEConnectionState: String, Hashable, Sendable {
-    case new
-    case checking
-    case connected
-    /// Connected, the pair nominated, and no further candidates to come from either side.
-    case completed
-    case disconnected
-    case failed
-    case closed
-}

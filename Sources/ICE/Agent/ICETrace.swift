@@ -35,63 +35,6 @@ public enum ICETrace: Hashable, Sendable {
     case failed(ICEFailure)
 }
 
-/// Why a check was sent.
-public enum CheckPurpose: String, Hashable, Sendable {
-    /// The first of its pair, paced (RFC 8445 §6.1.4.2).
-    case ordinary
-    /// In reply to a check, at once (RFC 8445 §7.3.1.4).
-    case triggered
-    /// The one before it is still unanswered. A fresh transaction all the same.
-    case repeated
-    case nomination
-    case consent
-    /// Consent or the incumbent of a challenge is in doubt.
-    case doubt
-    /// A pair that failed is tried again.
-    case recheck
-}
-
-public enum ICEDropReason: Hashable, Sendable {
-    case malformed(STUNParseError)
-    case wrongFingerprint
-    case unknownMethod(UInt16)
-    case missingCredentials
-    case unknownUfrag(String)
-    case wrongIntegrity
-    case unmatchedResponse
-    /// Too many early checks.
-    case earlyChecksFull
-}
-
-public enum ICECandidateRefusal: String, Hashable, Sendable {
-    case otherGeneration = "its ufrag is of another generation"
-    case duplicate = "already known"
-    case unusableAddress = "no address to send to"
-    case component = "component other than 1"
-    case transport = "no such transport here"
-    case tooMany = "too many candidates"
-    case family = "family not gathered"
-    case afterEnd = "after end-of-candidates"
-}
-
-/// What can wake an agent.
-public enum ICETimer: String, Hashable, Sendable, CaseIterable {
-    /// A STUN server is asked again, given up, or its mapping kept open.
-    case gathering
-    /// Ta has passed: the next waiting pair's first check.
-    case pace
-    /// A pair's own time: repetition, recheck, consent.
-    case check
-    /// Consent is 30 s old.
-    case consentExpiry
-    /// A request is unanswered for too long: `disconnected`.
-    case disconnect
-    /// The patience of RFC 8863 is over.
-    case patience
-    /// The incumbent of a challenge has not answered in its time.
-    case challenge
-}
-
 extension ICETrace: CustomStringConvertible {
     public var description: String {
         switch self {
@@ -123,21 +66,6 @@ extension ICETrace: CustomStringConvertible {
         case .restarted(let credentials): "restarted, \(credentials)"
         case .timer(let timer): "timer: \(timer)"
         case .failed(let failure): "failed: \(failure)"
-        }
-    }
-}
-
-extension ICEDropReason: CustomStringConvertible {
-    public var description: String {
-        switch self {
-        case .malformed(let error): "malformed (\(error))"
-        case .wrongFingerprint: "wrong FINGERPRINT"
-        case .unknownMethod(let method): "unknown method \(method)"
-        case .missingCredentials: "USERNAME or MESSAGE-INTEGRITY missing"
-        case .unknownUfrag(let ufrag): "unknown ufrag \(ufrag)"
-        case .wrongIntegrity: "wrong MESSAGE-INTEGRITY"
-        case .unmatchedResponse: "response to no request"
-        case .earlyChecksFull: "too many early checks"
         }
     }
 }

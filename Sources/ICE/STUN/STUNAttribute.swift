@@ -94,7 +94,8 @@ extension STUNAttribute {
             value = reader.isAtEnd ? .unknownAttributes(types) : nil
         case Code.priority: value = reader.remaining == 4 ? (try? reader.readUInt32()).map(Self.priority) : nil
         case Code.useCandidate: value = reader.isAtEnd ? .useCandidate : nil
-        case Code.iceControlled: value = reader.remaining == 8 ? (try? reader.readUInt64()).map(Self.iceControlled) : nil
+        case Code.iceControlled:
+            value = reader.remaining == 8 ? (try? reader.readUInt64()).map(Self.iceControlled) : nil
         case Code.iceControlling:
             value = reader.remaining == 8 ? (try? reader.readUInt64()).map(Self.iceControlling) : nil
         default:

@@ -50,33 +50,24 @@ public struct STUNMessage: Sendable {
     }
 
     public init(parsing bytes: [UInt8]) throws(STUNParseError) {
-        guard bytes.count >= Self.headerSize else { throw .tooShort }
-        do {
-            try self.init(header: bytes)
-        } catch let error as STUNParseError {
-            throw error
-        } catch {
-            throw .tooShort
-        }
-    }
-
-    private init(header bytes: [UInt8]) throws {
         var reader = ByteReader(bytes)
-        let type = try reader.readUInt16()
-        let length = Int(try reader.readUInt16())
-        guard type < 0x4000, try reader.readUInt32() == Self.magicCookie else { throw STUNParseError.notSTUN }
-        guard length % 4 == 0, length == bytes.count - Self.headerSize else {
-            throw STUNParseError.lengthMismatch(declared: length, actual: bytes.count - Self.headerSize)
+        guard let type = try? reader.readUInt16(), let length = try? reader.readUInt16(),
+            let cookie = try? reader.readUInt32(), let upper = try? reader.readUInt32(),
+            let lower = try? reader.readUInt64()
+        else { throw .tooShort }
+        guard type < 0x4000, cookie == Self.magicCookie else { throw .notSTUN }
+        guard length % 4 == 0, Int(length) == reader.remaining else {
+            throw .lengthMismatch(declared: Int(length), actual: reader.remaining)
         }
         messageClass = Class(rawValue: UInt8(type >> 7 & 2 | type >> 4 & 1)) ?? .indication
         method = Method(rawValue: type & 0x000F | type >> 1 & 0x0070 | type >> 2 & 0x0F80)
-        transactionID = STUNTransactionID(upper: try reader.readUInt32(), lower: try reader.readUInt64())
+        transactionID = STUNTransactionID(upper: upper, lower: lower)
         attributes = []
         wire = bytes
         var count = 0
         while !reader.isAtEnd {
             count += 1
-            guard count <= Self.maximumAttributes else { throw STUNParseError.tooManyAttributes }
+            guard count <= Self.maximumAttributes else { throw .tooManyAttributes }
             try readAttribute(from: &reader)
         }
     }

@@ -6,10 +6,13 @@ import Primitives
 @safe final class Muxer {
     private let muxer: UnsafeMutablePointer<PosternMuxer>
     private let file: RecordingFile
+    private let isMatroska: Bool
+    private static let addsCodecDelay = postern_mux_adds_codec_delay() != 0
 
     /// - Parameter format: FFmpeg's name of the format: `webm`, `matroska`, `mp4`, `ogg`.
     init(_ format: String, _ file: RecordingFile) throws(RecordingError) {
         self.file = file
+        isMatroska = format == "webm" || format == "matroska"
         FFmpegLog.install()
         let owner = unsafe Unmanaged.passUnretained(file).toOpaque()
         let opened = unsafe postern_mux_open(
@@ -43,7 +46,9 @@ import Primitives
     func add(_ track: RecordedTrack) throws(RecordingError) -> Int32 {
         let index: Int32
         switch track.codec {
-        case .opus: index = unsafe postern_mux_add_opus(muxer, 2, Int32(OpusPacket.preSkip))
+        case .opus:
+            let delay = Int32(OpusPacket.preSkip)
+            index = unsafe postern_mux_add_opus(muxer, 2, delay, isMatroska && Muxer.addsCodecDelay ? delay : 0)
         case .pcmu: index = unsafe postern_mux_add_g711(muxer, 0)
         case .pcma: index = unsafe postern_mux_add_g711(muxer, 1)
         default:

@@ -37,27 +37,42 @@ public final class Recorder {
     /// - Parameters:
     ///   - path: its extension says the format (`RecordingFormat`); `null:` counts only.
     ///   - tracks: what may come; of each kind the first counts.
-    public init(
+    public convenience init(
         path: String, tracks expectations: [TrackExpectation], options: RecordingOptions = RecordingOptions()
     ) throws(RecordingError) {
         guard let format = RecordingFormat(path: path) else { throw RecordingError.unknownExtension(path) }
+        guard expectations.contains(where: { Recorder.canRecord($0, in: format) }) else {
+            throw RecordingError.nothingToRecord(path, format)
+        }
+        let file = format == .null ? nil : try RecordingFile(path: path, existing: options.existingFile)
+        self.init(
+            path: path, format: format, tracks: expectations, options: options, file: file,
+            container: format.container(file, options))
+    }
+
+    init(
+        path: String, format: RecordingFormat, tracks expectations: [TrackExpectation], options: RecordingOptions,
+        file: RecordingFile?, container: any RecordingContainer
+    ) {
         self.path = path
         self.format = format
         self.options = options
+        self.file = file
+        self.container = container
         for expectation in expectations where tracks[expectation.kind] == nil {
-            let kind = expectation.kind
-            let isRecorded = expectation.codec.map { format.holds($0) } ?? format.holds(kind)
-            tracks[kind] = RecorderTrack(expectation, isRecorded: isRecorded, options: options)
+            let isRecorded = Recorder.canRecord(expectation, in: format)
+            tracks[expectation.kind] = RecorderTrack(expectation, isRecorded: isRecorded, options: options)
             if !isRecorded {
-                let what = expectation.codec.map { "\(kind.rawValue) (\($0.rawValue))" } ?? kind.rawValue
-                notes.append("\(what) is not recorded: \(format) does not hold it; .mkv does")
+                let codec = expectation.codec.map { " (\($0.rawValue))" } ?? ""
+                notes.append("\(expectation.kind.rawValue)\(codec) is not recorded: \(format) does not hold it")
             }
         }
-        guard tracks.values.contains(where: \.isRecorded) else { throw RecordingError.nothingToRecord(path, format) }
         timeline = RecordingTimeline(
             expected: Set(tracks.values.filter(\.isRecorded).map(\.expectation.kind)), configuration: options.timeline)
-        file = format == .null ? nil : try RecordingFile(path: path, existing: options.existingFile)
-        container = format.container(file, options)
+    }
+
+    private static func canRecord(_ expectation: TrackExpectation, in format: RecordingFormat) -> Bool {
+        expectation.codec.map { format.holds($0) } ?? format.holds(expectation.kind)
     }
 
     /// Takes a received frame. Its `timestamp` is the unwrapped RTP timestamp, its `arrival` the time it was complete.
@@ -97,7 +112,8 @@ public final class Recorder {
                 try run(isForced: true, drains: true)
                 if isOpen {
                     try container.flush()
-                    try container.finish(empty: Set(tracks.values.filter { $0.summary.frames == 0 }.map(\.expectation.kind)))
+                    try container.finish(
+                        empty: Set(tracks.values.filter { $0.summary.frames == 0 }.map(\.expectation.kind)))
                 }
             } catch {
                 fail(error)
@@ -261,7 +277,9 @@ extension Recorder {
             guard var track = tracks[kind]?.summary else { continue }
             track.timestampJumps = timeline.jumps(kind)
             summary.tracks.append(track)
-            for change in track.sizeChanges { note("the picture's size became \(change.size) at \(change.time.seconds) s") }
+            for change in track.sizeChanges {
+                note("the picture's size became \(change.size) at \(change.time.seconds) s")
+            }
             if track.frames == 0, tracks[kind]?.isRecorded == true {
                 note(track.framesBeforeKeyframe > 0 ? "video came, but no keyframe" : "no \(kind.rawValue) came")
             }

@@ -11,8 +11,8 @@ import Primitives
 ///
 /// **The relation** comes from sender reports once both tracks have one: each gives NTP time − media time for its track,
 /// and the difference of the two is exact whatever the network does. Until then it comes from the arrivals, by the least
-/// delay of each track. A report that changes the relation by more than 50 ms must be borne out by the other track's
-/// next report (a stepped wall clock shows in both) or by the same track's next one. Reports that contradict the arrivals
+/// delay of each track. A report that changes the relation by more than 50 ms must be borne out by the next one of the same
+/// track; if the sender set its wall clock, the other track's next report shows that and all is as before. Reports that contradict the arrivals
 /// by more than a second are wrong and not used.
 ///
 /// **The start.** The first frames of a track wait until the relation is known from reports, at most `startWindow` (1 s).
@@ -185,12 +185,12 @@ extension RecordingTimeline {
             hasWrongReports = true
             return
         }
-        guard let reported, (candidate - reported).magnitude > .milliseconds(50), doubted == nil else {
-            self.reported = candidate
-            doubted = nil
+        if let reported, (candidate - reported).magnitude > .milliseconds(50), doubted != kind {
+            doubted = doubted ?? kind
             return
         }
-        doubted = kind
+        self.reported = candidate
+        doubted = nil
     }
 
     private func relation() -> TimeDelta? { reported ?? arrivalRelation() }

@@ -45,7 +45,9 @@ extension PeerEngine {
     }
 
     mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == nack.mediaSSRC })?.key else { return }
+        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == nack.mediaSSRC })?.key else {
+            return
+        }
         packetScratch.removeAll(keepingCapacity: true)
         let roundTrip = roundTripTime
         senders[mid]?.stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
@@ -79,8 +81,9 @@ extension PeerEngine {
     private mutating func addProbePadding(at now: Instant) {
         let needed = pacer.paddingNeeded(at: now)
         guard needed > 0,
-            let mid = senders.first(where: { $0.value.isActive && $0.value.stream.configuration.retransmission != nil })?
-                .key
+            let mid = senders.first(where: { $0.value.isActive && $0.value.stream.configuration.retransmission != nil }
+            )?
+            .key
         else { return }
         packetScratch.removeAll(keepingCapacity: true)
         senders[mid]?.stream.probe(bytes: needed, at: now, into: &packetScratch)

@@ -67,6 +67,8 @@ public actor PeerConnection {
         try engine.addTransceiver(kind, direction: direction)
     }
 
+    public var transceivers: [TransceiverDescription] { engine.transceivers }
+
     /// What was agreed last; `nil` before the first answer.
     public var negotiatedSession: NegotiatedSession? { engine.negotiatedSession }
 

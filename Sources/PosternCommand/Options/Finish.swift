@@ -27,8 +27,10 @@ func finish(
         terminal.endStatusLine()
         terminal.log(.error, "\(error)")
         try writeReport(
-            ["schema": "postern-report/1", "outcome": "failed", "error": .string("\(error)"),
-                "exitCode": .integer(Int64(error.status.rawValue))], to: flags.report, terminal)
+            [
+                "schema": "postern-report/1", "outcome": "failed", "error": .string("\(error)"),
+                "exitCode": .integer(Int64(error.status.rawValue)),
+            ], to: flags.report, terminal)
         throw ExitCode(error.status.rawValue)
     }
     terminal.endStatusLine()

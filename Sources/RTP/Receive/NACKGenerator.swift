@@ -24,7 +24,7 @@ struct NACKGenerator: Hashable, Sendable {
     private var entries: [Entry] = []
     /// How late reordered packets come: on the average, and at most with slow decay.
     private(set) var usualReordering: TimeDelta = .milliseconds(3)
-    private(set) var worstReordering: TimeDelta = .milliseconds(20)
+    private(set) var worstReordering: TimeDelta = .milliseconds(40)
 
     static let shortestTolerance: TimeDelta = .milliseconds(5)
     static let longestTolerance: TimeDelta = .milliseconds(30)
@@ -66,13 +66,18 @@ struct NACKGenerator: Hashable, Sendable {
         // In plain form a retransmission looks like the packet: it is one if there was time for it to be.
         let wasAnswered = entry.firstAsked.map { now - $0 > rtt * 0.7 } ?? false
         if isRetransmission || wasAnswered {
-            worstReordering = Swift.max(worstReordering - worstReordering / 32, .milliseconds(5))
-            usualReordering = usualReordering - usualReordering / 32
+            noteLost()
         } else {
             let late = clamp(now - entry.since, .zero, Self.longestReordering)
             usualReordering += (late - usualReordering) / 8
-            worstReordering = late > worstReordering ? late : worstReordering - (worstReordering - late) / 32
+            worstReordering = late > worstReordering ? late : worstReordering - (worstReordering - late) / 128
         }
+    }
+
+    /// A packet was lost indeed: the path is less given to reordering than feared.
+    mutating func noteLost() {
+        worstReordering = Swift.max(worstReordering - worstReordering / 64, .milliseconds(10))
+        usualReordering -= usualReordering / 64
     }
 
     /// A packet came by itself after it had been given up: patience was too short.
@@ -86,6 +91,12 @@ struct NACKGenerator: Hashable, Sendable {
     /// Forgets what is below a number.
     mutating func forget(below sequence: Int64) {
         let count = entries.prefix { $0.sequence < sequence }.count
+        if count > 0 { entries.removeFirst(count) }
+    }
+
+    /// Forgets what has been missing for too long to be of use.
+    mutating func forget(before instant: Instant) {
+        let count = entries.prefix { $0.since < instant }.count
         if count > 0 { entries.removeFirst(count) }
     }
 

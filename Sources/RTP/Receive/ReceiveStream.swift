@@ -19,32 +19,32 @@ import Primitives
 /// Timers: the next wish for packets, the end of the wait, the next wish for a keyframe. `deadline` is the soonest; after
 /// `advance(to: d)` it is `nil` or later than `d`.
 public struct ReceiveStream: Sendable {
-    public let configuration: ReceiveStreamConfiguration
+    public private(set) var configuration: ReceiveStreamConfiguration
     /// The path's round-trip time, set by the owner when it learns better; times retransmissions and waits.
     public var roundTripTime: TimeDelta = .milliseconds(100)
 
-    private var counts = ReceiveStatistics()
+    var counts = ReceiveStatistics()
     private var tracker = SequenceTracker()
     private var accounting: ReceptionAccounting
     private var retransmissionTracker = SequenceTracker()
     private var retransmissionAccounting: ReceptionAccounting
     private var senderClock: SenderClock
     private var timestamps = RTPTimestampUnwrapper()
-    private var nacks: NACKGenerator
-    private var audio: AudioJitterBuffer
-    private var video: VideoFrameAssembler
+    var nacks: NACKGenerator
+    var audio: AudioJitterBuffer
+    var video: VideoFrameAssembler
     private var events = TelephoneEventReceiver()
-    private var freezes = FreezeTracker()
-    private let codecs: [Codec?]
-    private let unwrapper: RTXUnwrapper
+    var freezes = FreezeTracker()
+    private var codecs: [Codec?] = []
+    private var unwrapper: RTXUnwrapper
 
     /// What the buffer is stuck at, and since when the packet is missing.
-    private var stall: (sequence: Int64, since: Instant)?
+    var stall: (sequence: Int64, since: Instant)?
     /// When to ask for a keyframe (again).
-    private var keyframeDue: Instant?
-    private var keyframeReason = KeyframeRequestReason.start
-    private var keyframeAskedAt: Instant?
-    private var keyframeAwaitedSince: Instant?
+    var keyframeDue: Instant?
+    var keyframeReason = KeyframeRequestReason.start
+    var keyframeAskedAt: Instant?
+    var keyframeAwaitedSince: Instant?
 
     public init(_ configuration: ReceiveStreamConfiguration) {
         self.configuration = configuration
@@ -56,9 +56,19 @@ public struct ReceiveStream: Sendable {
             maximumTries: configuration.maximumNACKs)
         audio = AudioJitterBuffer(capacity: configuration.maximumPackets, maximumBytes: configuration.maximumBytes)
         video = VideoFrameAssembler(capacity: configuration.maximumPackets, maximumBytes: configuration.maximumBytes)
-        codecs = (0..<128).map { configuration.payloadTypes[UInt8($0)] }
         unwrapper = RTXUnwrapper(
             mediaSSRC: configuration.ssrc, payloadTypes: configuration.retransmissionPayloadTypes)
+        adopt(
+            payloadTypes: configuration.payloadTypes,
+            retransmissionPayloadTypes: configuration.retransmissionPayloadTypes)
+    }
+
+    /// Takes over the payload types of a renegotiation; what is held stays.
+    public mutating func adopt(payloadTypes: [UInt8: Codec], retransmissionPayloadTypes: [UInt8: UInt8]) {
+        configuration.payloadTypes = payloadTypes
+        configuration.retransmissionPayloadTypes = retransmissionPayloadTypes
+        codecs = (0..<128).map { payloadTypes[UInt8($0)] }
+        unwrapper = RTXUnwrapper(mediaSSRC: configuration.ssrc, payloadTypes: retransmissionPayloadTypes)
     }
 
     public var statistics: ReceiveStatistics {
@@ -252,174 +262,6 @@ public struct ReceiveStream: Sendable {
             video.restart(at: sequence)
             wantKeyframe(reason, at: now)
         }
-    }
-
-    // MARK: Time
-
-    /// When `advance(to:)` has something to do; `nil` for never.
-    public var deadline: Instant? {
-        earliest(earliest(nacks.deadline, stall.map { $0.since + wait }), keyframeDue)
-    }
-
-    /// How long a missing packet is waited for, as things stand.
-    public var wait: TimeDelta {
-        let retry = nacks.retryInterval(rtt: roundTripTime)
-        let patience: TimeDelta
-        switch (configuration.kind, configuration.isNACKEnabled) {
-        case (.audio, false): patience = nacks.worstReordering * 1.25
-        case (.audio, true): patience = retry + nacks.worstReordering
-        case (.video, false): patience = nacks.worstReordering * 2.0
-        case (.video, true): patience = retry * 4.0 + nacks.worstReordering
-        }
-        return clamp(patience, configuration.shortestWait, configuration.longestWait)
-    }
-
-    /// Does what is due: releases frames, gives up packets, asks for packets and keyframes.
-    public mutating func advance(to now: Instant, into out: inout Outbox<ReceiveEvent, RTPTrace>) {
-        release(at: now, into: &out)
-        while let stall, stall.since + wait <= now {
-            giveUp(at: now, into: &out)
-            release(at: now, into: &out)
-        }
-        askForPackets(at: now, into: &out)
-        askForKeyframe(at: now, into: &out)
-    }
-
-    private mutating func release(at now: Instant, into out: inout Outbox<ReceiveEvent, RTPTrace>) {
-        let missing: Int64?
-        switch configuration.kind {
-        case .audio:
-            while let frame = audio.nextFrame() { out.events.append(.frame(emit(frame, at: now))) }
-            missing = audio.missing
-            if let next = audio.next { nacks.forget(below: next) }
-        case .video:
-            while let frame = video.nextFrame() { emit(frame, at: now, into: &out) }
-            missing = video.missing
-            if let head = video.head { nacks.forget(below: head) }
-            if video.phase == .awaitingKeyframe, video.head == nil {
-                if video.sawMalformed { wantKeyframe(.malformed, at: now) }
-                awaitKeyframe(at: now)
-            } else {
-                keyframeDue = nil
-            }
-            video.sawMalformed = false
-        }
-        guard let missing else {
-            stall = nil
-            return
-        }
-        if stall?.sequence != missing { stall = (missing, nacks.since(missing) ?? now) }
-    }
-
-    private mutating func giveUp(at now: Instant, into out: inout Outbox<ReceiveEvent, RTPTrace>) {
-        let skipped: Int
-        switch configuration.kind {
-        case .audio: skipped = audio.skip()
-        case .video:
-            skipped = video.giveUp()
-            if video.head == nil {
-                nacks.removeAll()
-                wantKeyframe(.loss, at: now)
-            }
-        }
-        stall = nil
-        counts.packetsSkipped += UInt64(skipped)
-        counts.skipEvents += 1
-        out.trace.append(.packetsSkipped(configuration.ssrc, count: skipped))
-    }
-
-    private mutating func askForPackets(at now: Instant, into out: inout Outbox<ReceiveEvent, RTPTrace>) {
-        let numbers = nacks.due(at: now, rtt: roundTripTime)
-        var rest = numbers[...]
-        while !rest.isEmpty {
-            let part = rest.prefix(250)
-            counts.nackCount += 1
-            counts.nackedPackets += UInt64(part.count)
-            out.events.append(.sendNACK(Array(part)))
-            rest = rest.dropFirst(250)
-        }
-    }
-
-    // MARK: Keyframes
-
-    /// Drops what is held and begins again at the next keyframe: the decoder lost its way.
-    public mutating func requireKeyframe(at now: Instant, into out: inout Outbox<ReceiveEvent, RTPTrace>) {
-        guard configuration.kind == .video, video.phase == .flowing else { return }
-        video.giveUp()
-        nacks.removeAll()
-        stall = nil
-        wantKeyframe(.decoder, at: now)
-        advance(to: now, into: &out)
-    }
-
-    private var keyframeInterval: TimeDelta { Swift.max(.milliseconds(250), roundTripTime + .milliseconds(50)) }
-
-    /// A keyframe is needed for certain: ask as soon as the last wish is old enough.
-    private mutating func wantKeyframe(_ reason: KeyframeRequestReason, at now: Instant) {
-        guard configuration.keyframeRequests != .none else { return }
-        keyframeReason = reason
-        keyframeAwaitedSince = keyframeAwaitedSince ?? now
-        keyframeDue = keyframeAskedAt.map { Swift.max(now, $0 + keyframeInterval) } ?? now
-    }
-
-    /// No keyframe is in work. Its first packet may have been overtaken, so ask a little later.
-    private mutating func awaitKeyframe(at now: Instant) {
-        guard keyframeDue == nil, hasReceived else { return }
-        let reason = keyframeReason
-        wantKeyframe(reason, at: now)
-        if keyframeAskedAt == nil, let due = keyframeDue { keyframeDue = due + .milliseconds(20) }
-    }
-
-    private mutating func askForKeyframe(at now: Instant, into out: inout Outbox<ReceiveEvent, RTPTrace>) {
-        guard let due = keyframeDue, due <= now else { return }
-        keyframeAskedAt = now
-        keyframeDue = now + keyframeInterval
-        if configuration.keyframeRequests == .fullIntraRequest { counts.firCount += 1 } else { counts.pliCount += 1 }
-        out.events.append(.requestKeyframe(keyframeReason))
-        out.trace.append(.keyframeRequested(configuration.ssrc, keyframeReason))
-    }
-
-    // MARK: Frames
-
-    private mutating func emit(_ frame: AudioJitterBuffer.Frame, at now: Instant) -> EncodedFrame {
-        let span: Int64
-        switch frame.entry.codec {
-        case .opus: span = OpusPayloadFormat.duration(of: frame.payload) ?? 0
-        case .pcmu, .pcma: span = G711PayloadFormat.duration(of: frame.payload)
-        case .comfortNoise, .telephoneEvent, .vp8: span = 0
-        }
-        counts.framesReceived += 1
-        counts.jitterBufferDelay += (now - frame.entry.arrival).seconds * Double(span)
-        counts.jitterBufferEmittedCount += UInt64(Swift.max(0, span))
-        return EncodedFrame(
-            codec: frame.entry.codec, payload: frame.payload, timestamp: frame.entry.timestamp, duration: span,
-            isKeyframe: true, arrival: frame.entry.arrival, followsLoss: frame.followsLoss,
-            marker: frame.entry.flags.contains(.marker))
-    }
-
-    private mutating func emit(
-        _ frame: VideoFrameAssembler.Frame, at now: Instant, into out: inout Outbox<ReceiveEvent, RTPTrace>
-    ) {
-        counts.framesReceived += 1
-        counts.jitterBufferDelay += (now - frame.firstArrival).seconds
-        counts.jitterBufferEmittedCount += 1
-        freezes.note(frameAt: now, into: &counts)
-        if frame.isKeyframe {
-            counts.keyFramesReceived += 1
-            counts.frameWidth = frame.header?.width ?? counts.frameWidth
-            counts.frameHeight = frame.header?.height ?? counts.frameHeight
-            if let since = keyframeAwaitedSince {
-                out.trace.append(.keyframeReceived(configuration.ssrc, waited: now - since))
-                keyframeAwaitedSince = nil
-            }
-        }
-        keyframeReason = .loss
-        out.events.append(
-            .frame(
-                EncodedFrame(
-                    codec: frame.codec, payload: frame.payload, timestamp: frame.timestamp,
-                    isKeyframe: frame.isKeyframe, arrival: frame.lastArrival, followsLoss: frame.followsLoss,
-                    marker: true)))
     }
 
     // MARK: Reports

@@ -23,7 +23,7 @@ typedef struct PosternMuxer {
     void *owner;
     postern_mux_write_function write;
     postern_mux_seek_function seek;
-    // Codec delay that the muxer adds to a stream's timestamps by itself, in samples at 48 kHz and in its time base.
+    // What the muxer adds to a stream's timestamps by itself, in samples at 48 kHz and in the stream's time base.
     int lead_samples[postern_mux_streams];
     int64_t lead[postern_mux_streams];
     int has_header;
@@ -93,12 +93,12 @@ static inline AVStream *postern_mux_stream(PosternMuxer *muxer, enum AVMediaType
 }
 
 // Opus with the identification header of RFC 7845 section 5.1 as its private data.
-static inline int postern_mux_add_opus(PosternMuxer *muxer, int channels, int pre_skip) {
+// `lead` are samples that the muxer will add to the timestamps, see below.
+static inline int postern_mux_add_opus(PosternMuxer *muxer, int channels, int pre_skip, int lead) {
     AVStream *stream = postern_mux_stream(muxer, AVMEDIA_TYPE_AUDIO, AV_CODEC_ID_OPUS);
     if (!stream) return AVERROR(ENOMEM);
     AVCodecParameters *parameters = stream->codecpar;
     parameters->sample_rate = 48000;
-    parameters->frame_size = 960;
     parameters->initial_padding = pre_skip;
     parameters->seek_preroll = 3840;
     av_channel_layout_default(&parameters->ch_layout, channels);
@@ -109,8 +109,7 @@ static inline int postern_mux_add_opus(PosternMuxer *muxer, int channels, int pr
     memcpy(parameters->extradata, head, sizeof head);
     parameters->extradata_size = sizeof head;
     stream->time_base = (AVRational){1, 48000};
-    const char *name = muxer->context->oformat->name;
-    if (!strcmp(name, "webm") || !strcmp(name, "matroska")) muxer->lead_samples[stream->index] = pre_skip;
+    muxer->lead_samples[stream->index] = lead;
     return stream->index;
 }
 
@@ -184,6 +183,43 @@ static inline int postern_mux_trailer(PosternMuxer *muxer) {
     int result = av_write_trailer(muxer->context);
     avio_flush(muxer->io);
     return result < 0 ? result : postern_mux_io_error(muxer);
+}
+
+// Matroska's timestamps include the codec delay. FFmpeg 5.1 writes them as they are given; later versions take times
+// without the delay and add it. Which one this is only a trial tells: one packet at 1 s with a delay of 10 ms.
+static inline int postern_mux_adds_codec_delay(void) {
+    AVFormatContext *context = NULL;
+    AVPacket *packet = av_packet_alloc();
+    uint8_t *bytes = NULL, sound[2] = {0xF8, 0};
+    int count = 0, adds = 0;
+    if (!packet || avformat_alloc_output_context2(&context, NULL, "matroska", NULL) < 0 ||
+        avio_open_dyn_buf(&context->pb) < 0)
+        goto end;
+    context->avoid_negative_ts = AVFMT_AVOID_NEG_TS_DISABLED;
+    PosternMuxer muxer = {.context = context};
+    if (postern_mux_add_opus(&muxer, 1, 480, 0) < 0 || avformat_write_header(context, NULL) < 0) goto end;
+    packet->data = sound;
+    packet->size = sizeof sound;
+    packet->pts = packet->dts = 1000;
+    packet->flags = AV_PKT_FLAG_KEY;
+    if (av_write_frame(context, packet) < 0 || av_write_trailer(context) < 0) goto end;
+    count = avio_close_dyn_buf(context->pb, &bytes);
+    context->pb = NULL;
+    // A cluster's ID, its size, then its timestamp: 1010 where the delay was added.
+    for (int i = 0; i + 20 < count && !adds; i++) {
+        if (memcmp(bytes + i, "\x1F\x43\xB6\x75", 4)) continue;
+        for (int j = i + 5; j < i + 14; j++) adds |= !memcmp(bytes + j, "\xE7\x82\x03\xF2", 4);
+    }
+end:
+    if (packet) packet->data = NULL;
+    av_packet_free(&packet);
+    if (context && context->pb) {
+        avio_close_dyn_buf(context->pb, &bytes);
+        context->pb = NULL;
+    }
+    av_free(bytes);
+    avformat_free_context(context);
+    return adds;
 }
 
 // Scales a tightly packed I420 picture to another size. `out` has room for 64 bytes more than the picture, which the
