@@ -41,6 +41,9 @@ let package = Package(
                 "Primitives", "Endpoint", "SimulatedNetwork",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
+        .executableTarget(
+            name: "PosternBench",
+            dependencies: ["Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "CMeasure"]),
         .target(name: "SimulatedNetwork", dependencies: ["Primitives"]),
         .target(name: "FixtureSupport", dependencies: ["Primitives"]),
 
@@ -63,7 +66,10 @@ let package = Package(
                 .apt(["libavformat-dev", "libavcodec-dev", "libswscale-dev", "libswresample-dev"])
             ]),
         .systemLibrary(name: "CLinuxIO", path: "Sources/System/CLinuxIO"),
+        .target(name: "CMeasure", dependencies: ["COpenSSL", "CSRTP"], path: "Sources/System/CMeasure"),
 
+        .testTarget(
+            name: "CostTests", dependencies: ["PosternBench", "Primitives", "RTP", "Peer", "CMeasure"]),
         .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
         .testTarget(name: "SDPTests", dependencies: ["SDP", "FixtureSupport"]),
         .testTarget(name: "ICETests", dependencies: ["ICE", "SimulatedNetwork", "FixtureSupport"]),

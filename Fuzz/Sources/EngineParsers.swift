@@ -1,4 +1,5 @@
 import DTLSSRTP
+import Foundation
 import ICE
 import Primitives
 import RTP
@@ -29,8 +30,7 @@ private nonisolated(unsafe) let inCall: EnginePair = {
     var pair = plainPair()
     // It has sent some frames, so that it has something to be asked again for.
     for number in 0..<4 {
-        for (mid, frame) in frames(number) { pair.right.send(frame, mid: mid, at: pair.now, into: &pair.out) }
-        pair.drain(.right)
+        for (mid, frame) in frames(number) { pair.send(frame, mid: mid, from: .right) }
         pair.run(until: pair.now + .milliseconds(33))
     }
     return pair
@@ -81,7 +81,13 @@ private func settle(_ engine: inout PeerEngine, at now: Instant, into out: inout
     engine.advance(to: now, into: &out)
     out.removeAll()
     guard let next = engine.deadline else { return }
-    precondition(next > now, "after advance(to: d) the deadline is not later than d")
+    guard next <= now else { return }
+    var text = "at \(now): ICE \(engine.ice.deadline as Any), pacer \(engine.pacer.deadline as Any), "
+    text += "reports \(engine.reports.deadline as Any), feedback \(engine.transportFeedback.deadline as Any), "
+    text += "bandwidth \(engine.bandwidth.deadline as Any)"
+    for receiver in engine.receivers.values { text += ", section \(receiver.mid) \(receiver.stream.deadline as Any)" }
+    FileHandle.standardError.write(Data((text + "\n").utf8))
+    preconditionFailure("after advance(to: d) the deadline is not later than d")
 }
 
 /// Text as the other side's offer; what it accepts is answered, and the answer can be read.

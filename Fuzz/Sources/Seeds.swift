@@ -28,10 +28,9 @@ private func collectEngineSeeds(_ seeds: inout [String: [String: [UInt8]]]) {
         pair.passes = tap.sees
         for number in 0..<4 {
             for (mid, frame) in frames(number) {
-                if scenario.sends(.left) { pair.left.send(frame, mid: mid, at: pair.now, into: &pair.out) }
-                pair.drain(.left)
-                if scenario.sends(.right) { pair.right.send(frame, mid: mid, at: pair.now, into: &pair.out) }
-                pair.drain(.right)
+                for side in [EnginePair.Side.left, .right] where scenario.sends(side) {
+                    pair.send(frame, mid: mid, from: side)
+                }
             }
             pair.run(until: pair.now + .milliseconds(33))
         }

@@ -9,6 +9,15 @@ import SDP
 struct EnginePair {
     enum Side: Hashable { case left, right }
 
+    /// What an engine is called for.
+    enum Work: Hashable {
+        case sending
+        case receivingMedia
+        /// RTCP, STUN, DTLS.
+        case receivingOther
+        case timers
+    }
+
     private struct InFlight {
         var arrival: Instant
         var destination: Side
@@ -24,6 +33,9 @@ struct EnginePair {
     var events: [(side: Side, event: PeerEvent)] = []
     /// Sees every datagram as it is sent; whether it arrives.
     var passes: (_ from: Side, _ datagram: Datagram, _ at: Instant) -> Bool = { _, _, _ in true }
+    /// Around the calls of an engine: before, and after with the number of datagrams in and out.
+    var willWork: () -> Void = {}
+    var didWork: (_ side: Side, _ work: Work, _ arrived: Int, _ sent: Int) -> Void = { _, _, _, _ in }
     private var wire: [InFlight] = []
 
     static let leftAddress = TransportAddress(IPAddress(v4: 0xC000_0201), 40_000)
@@ -73,32 +85,58 @@ struct EnginePair {
         Set(events.compactMap { if case .connected = $0.event { $0.side } else { nil } }).count == 2
     }
 
-    /// Lets time pass.
+    /// Lets time pass. What arrives at one instant is handed over as one batch, as a socket's driver does.
     mutating func run(until end: Instant, stop: (EnginePair) -> Bool = { _ in false }) {
         while true {
-            let arrival = wire.map(\.arrival).min()
+            let arrival = wire.first?.arrival
             guard let next = earliest(earliest(left.deadline, right.deadline), arrival), next <= end else { break }
             now = max(now, next)
-            while let index = wire.firstIndex(where: { $0.arrival <= now }) {
-                let packet = wire.remove(at: index)
-                if packet.destination == .left {
-                    left.receive(packet.datagram, at: now, into: &out)
-                } else {
-                    right.receive(packet.datagram, at: now, into: &out)
-                }
-                drain(packet.destination)
-            }
-            if let due = left.deadline, due <= now {
-                left.advance(to: now, into: &out)
-                drain(.left)
-            }
-            if let due = right.deadline, due <= now {
-                right.advance(to: now, into: &out)
-                drain(.right)
-            }
+            let due = wire.prefix { $0.arrival <= now }
+            wire.removeFirst(due.count)
+            deliver(due.filter { $0.destination == .left }.map(\.datagram), to: .left)
+            deliver(due.filter { $0.destination == .right }.map(\.datagram), to: .right)
+            if let due = left.deadline, due <= now { advance(.left) }
+            if let due = right.deadline, due <= now { advance(.right) }
             if stop(self) { return }
         }
         now = max(now, end)
+    }
+
+    /// Sends a frame now.
+    mutating func send(_ frame: EncodedFrame, mid: String, from side: Side) {
+        willWork()
+        if side == .left {
+            left.send(frame, mid: mid, at: now, into: &out)
+        } else {
+            right.send(frame, mid: mid, at: now, into: &out)
+        }
+        didWork(side, .sending, 0, out.datagrams.count)
+        drain(side)
+    }
+
+    private mutating func deliver(_ datagrams: [Datagram], to side: Side) {
+        var rest = datagrams[...]
+        while let first = rest.first {
+            let isMedia = PacketClass(first.bytes) == .rtp
+            let batch = rest.prefix { (PacketClass($0.bytes) == .rtp) == isMedia }
+            rest = rest.dropFirst(batch.count)
+            willWork()
+            // The copy is what reading a socket does: every datagram comes with bytes of its own.
+            if side == .left {
+                for datagram in batch { left.receive(Self.arriving(datagram), at: now, into: &out) }
+            } else {
+                for datagram in batch { right.receive(Self.arriving(datagram), at: now, into: &out) }
+            }
+            didWork(side, isMedia ? .receivingMedia : .receivingOther, batch.count, out.datagrams.count)
+            drain(side)
+        }
+    }
+
+    private mutating func advance(_ side: Side) {
+        willWork()
+        if side == .left { left.advance(to: now, into: &out) } else { right.advance(to: now, into: &out) }
+        didWork(side, .timers, 0, out.datagrams.count)
+        drain(side)
     }
 
     /// Puts what an engine wants sent on the wire, and tells the other of its candidates.
@@ -124,7 +162,7 @@ struct EnginePair {
         wire.append(
             InFlight(
                 arrival: now + delay, destination: side == .left ? .right : .left,
-                datagram: Self.arriving(datagram)))
+                datagram: datagram))
     }
 
     /// As the other side sees it, with bytes of its own.

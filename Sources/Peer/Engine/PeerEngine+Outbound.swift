@@ -67,7 +67,18 @@ extension PeerEngine {
             }
         }
         addProbePadding(at: now)
-        pacer.release(at: now, into: &pacedScratch)
+        // One release belongs to one probe or to none, so where a probe ends, what follows takes another.
+        for _ in 0..<Self.maximumReleases {
+            pacer.release(at: now, into: &pacedScratch)
+            departReleased(at: now, into: &out)
+            guard let due = pacer.deadline, due <= now else { return }
+        }
+    }
+
+    /// More than the probes the pacer keeps.
+    private static let maximumReleases = 8
+
+    private mutating func departReleased(at now: Instant, into out: inout Output) {
         guard !pacedScratch.isEmpty else { return }
         // Moved out while it is walked, so that each packet's bytes have one owner and are protected in place.
         var leaving: [PacedPacket] = []
