@@ -1,0 +1,254 @@
+import ICE
+import Peer
+import Primitives
+import SDP
+import Synchronization
+
+/// What a connection tells, on its loop's thread, after each turn: whatever takes long belongs elsewhere.
+public protocol PeerConnectionObserver: AnyObject, Sendable {
+    /// Events and trace in order. The arrays are reused afterwards.
+    func observe(events: [PeerEvent], trace: [TraceEvent], at now: Instant)
+}
+
+/// One peer connection over UDP sockets: an engine, its sockets and its timer, on an `IOLoop`.
+///
+/// The actor's executor is the loop, so that a packet that has been read is in the engine without a hop: the socket's
+/// callback enters with `assumeIsolated` once for a whole batch. Frames come from encoders' threads by `submit`, which
+/// never blocks and refuses when too many wait.
+public actor PeerConnection {
+    private let loop: IOLoop
+    private var engine: PeerEngine
+    private var sockets: [TransportAddress: UDPSocket] = [:]
+    private let observer: any PeerConnectionObserver
+    private var timer: LoopTimer?
+    private var out = PeerEngine.Output()
+    private var sendBatch: [Datagram] = []
+    private let waiting = Atomic<Int>(0)
+
+    /// Frames that may wait for the loop before `submit` refuses: more than a second of audio and video.
+    public static let maximumWaitingFrames = 128
+
+    public nonisolated var unownedExecutor: UnownedSerialExecutor {
+        unsafe loop.asUnownedSerialExecutor()
+    }
+
+    public init(
+        loop: IOLoop, configuration: PeerConfiguration, random: RandomSource = .system,
+        observer: any PeerConnectionObserver
+    ) {
+        self.loop = loop
+        self.observer = observer
+        engine = PeerEngine(configuration: configuration, random: random, wallClock: loop.wallClock)
+    }
+
+    // MARK: Sockets
+
+    /// Takes over opened sockets, reads them from now on and gathers candidates on them.
+    public func gather(on bindings: [SocketBinding]) throws(SocketFailure) {
+        timer = timer ?? loop.timer(for: self)
+        var bases: [LocalBase] = []
+        for binding in bindings {
+            try binding.socket.start(owner: self)
+            sockets[binding.socket.localAddress] = binding.socket
+            bases.append(
+                LocalBase(
+                    address: binding.socket.localAddress, interfaceName: binding.interfaceName,
+                    preference: binding.preference))
+        }
+        turn { $0.gather(bases: bases, at: $1, into: &$2) }
+    }
+
+    // MARK: Signalling
+
+    @discardableResult
+    public func addTransceiver(
+        _ kind: MediaKind, direction: MediaDirection
+    ) throws(NegotiationError) -> TransceiverDescription.ID {
+        try engine.addTransceiver(kind, direction: direction)
+    }
+
+    public var transceivers: [TransceiverDescription] { engine.transceivers }
+
+    /// What was agreed last; `nil` before the first answer.
+    public var negotiatedSession: NegotiatedSession? { engine.negotiatedSession }
+
+    /// Creates an offer and applies it as the local description.
+    public func offer(iceRestart: Bool = false) throws(NegotiationError) -> SessionDescription {
+        try negotiate { engine, now, out throws(NegotiationError) in
+            let offer = try engine.createOffer(iceRestart: iceRestart, at: now, into: &out)
+            try engine.setLocalDescription(offer, type: .offer, at: now, into: &out)
+            return offer
+        }
+    }
+
+    /// Creates an answer to the offer that was received and applies it as the local description.
+    public func answer() throws(NegotiationError) -> SessionDescription {
+        try negotiate { engine, now, out throws(NegotiationError) in
+            let answer = try engine.createAnswer()
+            try engine.setLocalDescription(answer, type: .answer, at: now, into: &out)
+            return answer
+        }
+    }
+
+    public func setRemoteDescription(_ description: SessionDescription, type: DescriptionType) throws(NegotiationError)
+    {
+        try negotiate { engine, now, out throws(NegotiationError) in
+            try engine.setRemoteDescription(description, type: type, at: now, into: &out)
+        }
+    }
+
+    public func addRemoteCandidate(_ candidate: CandidateAttribute, mid: String? = nil, mediaIndex: Int? = nil) {
+        turn { $0.addRemoteCandidate(candidate, mid: mid, mediaIndex: mediaIndex, at: $1, into: &$2) }
+    }
+
+    public func endOfRemoteCandidates() { turn { $0.endOfRemoteCandidates(at: $1, into: &$2) } }
+
+    // MARK: Media
+
+    /// Hands a frame over to be sent, from any thread. `false` when too many wait: the frame is dropped.
+    public nonisolated func submit(_ frame: EncodedFrame, mid: String) -> Bool {
+        guard waiting.add(1, ordering: .relaxed).newValue <= Self.maximumWaitingFrames else {
+            waiting.subtract(1, ordering: .relaxed)
+            return false
+        }
+        loop.execute { self.assumeIsolated { $0.send(frame, mid: mid) } }
+        return true
+    }
+
+    private func send(_ frame: EncodedFrame, mid: String) {
+        waiting.subtract(1, ordering: .relaxed)
+        turn { $0.send(frame, mid: mid, at: $1, into: &$2) }
+    }
+
+    /// Asks the other side for keyframes.
+    public func requestKeyframes() { turn { $0.requestKeyframes(at: $1, into: &$2) } }
+
+    // MARK: State
+
+    public func statistics() -> StatisticsReport { engine.statistics(at: loop.now) }
+    public func milestones() -> Milestones { engine.milestones }
+    public func socketCounters() -> [TransportAddress: UDPSocketCounters] { sockets.mapValues(\.counters) }
+
+    /// Says goodbye and closes the sockets. The last events are told before it returns.
+    public func close() {
+        turn { $0.close(at: $1, into: &$2) }
+        timer?.cancel()
+        timer = nil
+        for socket in sockets.values { socket.close() }
+        sockets = [:]
+    }
+
+    // MARK: One turn
+
+    private func negotiate<Result>(
+        _ body: (inout PeerEngine, Instant, inout PeerEngine.Output) throws(NegotiationError) -> Result
+    ) throws(NegotiationError) -> Result {
+        let now = loop.now
+        let result: Result
+        do {
+            result = try body(&engine, now, &out)
+        } catch {
+            flush(at: now)
+            throw error
+        }
+        flush(at: now)
+        return result
+    }
+
+    private func turn(_ body: (inout PeerEngine, Instant, inout PeerEngine.Output) -> Void) {
+        let now = loop.now
+        body(&engine, now, &out)
+        flush(at: now)
+    }
+
+    /// Carries out what the engine wants: datagrams first, in one batch a socket, then the observer, then the timer.
+    private func flush(at now: Instant) {
+        if !out.datagrams.isEmpty {
+            sendDatagrams()
+        }
+        if !out.events.isEmpty || !out.trace.isEmpty {
+            observer.observe(events: out.events, trace: out.trace, at: now)
+        }
+        out.removeAll()
+        timer?.deadline = engine.deadline
+    }
+
+    private func sendDatagrams() {
+        if sockets.count == 1, let socket = sockets.first?.value {
+            socket.send(out.datagrams)
+            return
+        }
+        var start = 0
+        while start < out.datagrams.count {
+            let local = out.datagrams[start].path.local
+            var end = start + 1
+            while end < out.datagrams.count, out.datagrams[end].path.local == local { end += 1 }
+            if let socket = sockets[local] {
+                if start == 0, end == out.datagrams.count {
+                    socket.send(out.datagrams)
+                } else {
+                    sendBatch.append(contentsOf: out.datagrams[start..<end])
+                    socket.send(sendBatch)
+                    sendBatch.removeAll(keepingCapacity: true)
+                }
+            }
+            start = end
+        }
+    }
+
+    private func received(_ batch: inout DatagramBatch) {
+        let now = batch.arrival
+        batch.drain { datagram, _ in engine.receive(datagram, at: now, into: &out) }
+        flush(at: now)
+    }
+
+    private func received(_ errors: [SocketError], at now: Instant) {
+        for error in errors {
+            engine.noteUnreachable(error.path, reason: error.reason.description, at: now, into: &out)
+        }
+        flush(at: now)
+    }
+
+    private func deadlineReached(now: Instant) {
+        engine.advance(to: now, into: &out)
+        flush(at: now)
+    }
+}
+
+extension PeerConnection: UDPSocketOwner {
+    public nonisolated func receive(_ batch: inout DatagramBatch) {
+        // A closure cannot capture an inout parameter across isolation, so the batch is moved in and out.
+        var taken = DatagramBatch()
+        swap(&taken, &batch)
+        taken = assumeIsolated { [taken] connection in
+            var batch = taken
+            connection.received(&batch)
+            return batch
+        }
+        swap(&taken, &batch)
+    }
+
+    public nonisolated func receive(_ errors: [SocketError], at now: Instant) {
+        assumeIsolated { $0.received(errors, at: now) }
+    }
+}
+
+extension PeerConnection: LoopClient {
+    public nonisolated func deadlineReached(at now: Instant) {
+        assumeIsolated { $0.deadlineReached(now: now) }
+    }
+}
+
+/// An opened socket with what ICE wants to know of its interface.
+public struct SocketBinding: @unchecked Sendable {
+    // The socket is started, and from then on used, on its loop's thread only.
+    public var socket: UDPSocket
+    public var interfaceName: String
+    public var preference: UInt16
+
+    public init(socket: UDPSocket, interfaceName: String, preference: UInt16) {
+        self.socket = socket
+        self.interfaceName = interfaceName
+        self.preference = preference
+    }
+}
