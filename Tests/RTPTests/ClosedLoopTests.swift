@@ -22,13 +22,15 @@ import Testing
     func videoSurvivesLossAndJitterByRetransmission(loss: Double, isRTX: Bool) {
         var call = VirtualCall(
             kind: .video, loss: loss, jitter: .milliseconds(30), delay: .milliseconds(35), isRTX: isRTX, seed: 77)
-        call.run(.milliseconds(60_000))
+        call.run(.milliseconds(40_000))
         call.drain()
         let (isFaithful, count) = call.matches()
         #expect(isFaithful)
         #expect(call.isDecodable())
         let share = Double(count) / Double(call.sent.count)
-        #expect(share >= (loss <= 0.02 ? 0.999 : loss <= 0.05 ? 0.99 : 0.95), "\(loss) \(isRTX): \(count) of \(call.sent.count)")
+        #expect(
+            share >= (loss <= 0.02 ? 0.999 : loss <= 0.05 ? 0.99 : 0.95),
+            "\(loss) \(isRTX): \(count) of \(call.sent.count)")
         #expect(call.brokenDeadlines == 0)
         if loss > 0 {
             #expect(call.sender.statistics.retransmittedPacketsSent > 0)

@@ -193,7 +193,9 @@ private struct Feed {
     }
 
     @Test func aPacketIsAskedForTenTimesAtMost() {
-        var feed = Feed(.video) { $0.longestWait = .seconds(60); $0.shortestWait = .seconds(60) }
+        var feed = Feed(.video) {
+            $0.longestWait = .seconds(60); $0.shortestWait = .seconds(60)
+        }
         feed.video(10, frame: 1, key: true, at: 0)
         feed.video(12, frame: 3, at: 33)
         for time in 34..<20_000 as Range<Int64> { feed.advance(time) }
@@ -348,7 +350,9 @@ private struct Feed {
     }
 
     @Test func packetsHeldAreBounded() {
-        var video = Feed(.video) { $0.maximumPackets = 64; $0.longestWait = .seconds(60); $0.shortestWait = .seconds(60) }
+        var video = Feed(.video) {
+            $0.maximumPackets = 64; $0.longestWait = .seconds(60); $0.shortestWait = .seconds(60)
+        }
         video.video(0, frame: 0, key: true, at: 0)
         var most = 0
         for sequence in 2..<500 as Range<UInt16> {
@@ -357,7 +361,9 @@ private struct Feed {
         }
         #expect(most == 64 || most == 63)
         #expect(video.requests.contains(.overflow))
-        var audio = Feed(.audio) { $0.maximumPackets = 64; $0.longestWait = .seconds(60); $0.shortestWait = .seconds(60) }
+        var audio = Feed(.audio) {
+            $0.maximumPackets = 64; $0.longestWait = .seconds(60); $0.shortestWait = .seconds(60)
+        }
         audio.audio(0, at: 0)
         most = 0
         for sequence in 2..<500 as Range<UInt16> {
@@ -369,7 +375,9 @@ private struct Feed {
     }
 
     @Test func bytesHeldAreBounded() {
-        var feed = Feed(.video) { $0.maximumBytes = 10_000; $0.longestWait = .seconds(60); $0.shortestWait = .seconds(60) }
+        var feed = Feed(.video) {
+            $0.maximumBytes = 10_000; $0.longestWait = .seconds(60); $0.shortestWait = .seconds(60)
+        }
         feed.video(0, frame: 0, key: true, at: 0)
         for sequence in 2..<50 as Range<UInt16> {
             feed.video(sequence, frame: UInt32(sequence), data: Array(repeating: 1, count: 1_000), at: Int64(sequence))

@@ -5,7 +5,8 @@ import Testing
 
 private func stream(
     _ codec: Codec = .vp8, rtx: Bool = true, mid: String? = "0", maximumPacketSize: Int = 1_160,
-    history: Int = 1_024, extensions: HeaderExtensionMap = [.transportSequenceNumber: 3, .mid: 4, .absoluteSendTime: 2],
+    history: Int = 1_024,
+    extensions: HeaderExtensionMap = [.transportSequenceNumber: 3, .mid: 4, .absoluteSendTime: 2],
     seed: UInt64 = 1
 ) -> SendStream {
     var random = RandomSource.seeded(seed)
@@ -171,7 +172,9 @@ private func nack(_ numbers: [SequenceNumber]) -> GenericNACK {
     @Test func historyIsBoundedByCountAndAge() {
         var stream = stream(history: 16)
         var packets: [OutboundPacket] = []
-        for index in 0..<40 as Range<Int64> { stream.packetize(frame(100), at: .zero + .milliseconds(index), into: &packets) }
+        for index in 0..<40 as Range<Int64> {
+            stream.packetize(frame(100), at: .zero + .milliseconds(index), into: &packets)
+        }
         var again: [OutboundPacket] = []
         stream.retransmit(nack(packets.map(\.sequence)), at: .zero + .milliseconds(50), rtt: nil, into: &again)
         #expect(again.count == 16)
@@ -347,6 +350,24 @@ private func nack(_ numbers: [SequenceNumber]) -> GenericNACK {
         #expect(headers.map(\.marker) == [true] + Array(repeating: false, count: 7))
         #expect(headers.allSatisfy { $0.timestamp.distance(from: media.timestamp) == 800 && $0.payloadType == 101 })
         #expect(headers.map { $0.sequence.distance(from: media.sequence) } == Array(1...8))
+    }
+
+    @Test func telephoneEventsAreNotRepeatedAsMediaInRTX() {
+        for isRTX in [true, false] {
+            var random = RandomSource.seeded(1)
+            var stream = SendStream(
+                SendStreamConfiguration(
+                    codec: .opus, payloadType: 96, clockRate: 48_000, ssrc: SSRC(1),
+                    retransmission: isRTX ? .init(ssrc: SSRC(2), payloadType: 97) : nil, cname: "x",
+                    telephoneEventPayloadType: 126),
+                random: &random)
+            stream.sendTelephoneEvents("1", at: .zero)
+            var packets: [OutboundPacket] = []
+            stream.advance(to: .zero, into: &packets)
+            var again: [OutboundPacket] = []
+            stream.retransmit(nack([packets[0].sequence]), at: .zero, rtt: nil, into: &again)
+            #expect(again.map(\.bytes) == (isRTX ? [] : [packets[0].bytes]))
+        }
     }
 
     @Test func telephoneEventsAreQueuedUpToACap() {

@@ -51,7 +51,8 @@ private func feedback(_ deltas: [Int16?]) -> TransportFeedback {
             let deltas = (0..<Int.random(in: 1...400, using: &random)).map { _ -> Int16? in
                 if Int.random(in: 0..<10, using: &random) < lossy { return nil }
                 let isLarge = Int.random(in: 0..<10, using: &random) < large
-                return isLarge ? Int16.random(in: .min ... .max, using: &random) : Int16.random(in: 0...255, using: &random)
+                return isLarge
+                    ? Int16.random(in: .min ... .max, using: &random) : Int16.random(in: 0...255, using: &random)
             }
             #expect(try roundTrip(feedback(deltas)) == feedback(deltas))
         }

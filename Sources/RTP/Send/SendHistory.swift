@@ -65,7 +65,9 @@ struct SendHistory: Sendable {
         let sequence = newest + Int64(step)
         guard step <= 0, sequence >= oldest else { return nil }
         let slot = Int(sequence & mask)
-        guard let packet = slots[slot], packet.sequence == sequence, now - packet.sentAt <= maximumAge else { return nil }
+        guard let packet = slots[slot], packet.sequence == sequence, now - packet.sentAt <= maximumAge else {
+            return nil
+        }
         if let last = packet.sentAgainAt, now - last < interval { return nil }
         slots[slot]?.sentAgainAt = now
         slots[slot]?.timesSentAgain += 1
