@@ -112,7 +112,8 @@ public final class Recorder {
                 try run(isForced: true, drains: true)
                 if isOpen {
                     try container.flush()
-                    try container.finish(empty: Set(tracks.values.filter { $0.summary.frames == 0 }.map(\.expectation.kind)))
+                    try container.finish(
+                        empty: Set(tracks.values.filter { $0.summary.frames == 0 }.map(\.expectation.kind)))
                 }
             } catch {
                 fail(error)
@@ -268,6 +269,7 @@ extension Recorder {
     private func fail(_ error: RecordingError) {
         failure = failure ?? error
         file?.rescue()
+        container.repair()
     }
 
     private func summarize() -> RecordingSummary {
@@ -276,7 +278,9 @@ extension Recorder {
             guard var track = tracks[kind]?.summary else { continue }
             track.timestampJumps = timeline.jumps(kind)
             summary.tracks.append(track)
-            for change in track.sizeChanges { note("the picture's size became \(change.size) at \(change.time.seconds) s") }
+            for change in track.sizeChanges {
+                note("the picture's size became \(change.size) at \(change.time.seconds) s")
+            }
             if track.frames == 0, tracks[kind]?.isRecorded == true {
                 note(track.framesBeforeKeyframe > 0 ? "video came, but no keyframe" : "no \(kind.rawValue) came")
             }

@@ -112,7 +112,8 @@ struct RecordedCall {
                 capture += track.interval
             }
             for time in track.reports {
-                let ntp = NTPTime(unixNanoseconds: 1_700_000_000_000_000_000 &+ (time + track.ntpShift(time)).nanoseconds)
+                let ntp = NTPTime(
+                    unixNanoseconds: 1_700_000_000_000_000_000 &+ (time + track.ntpShift(time)).nanoseconds)
                 let arrival = time + .milliseconds(40)
                 events.append(
                     (arrival, events.count, .report(track.kind, ntp, track.timestamp(at: time) &+ track.reportShift)))
@@ -146,7 +147,8 @@ struct RecordedCall {
             summary: summary, firstWrite: firstWrite)
     }
 
-    private static func frame(_ track: Track, _ capture: TimeDelta, isKeyframe: Bool, arrival: Instant) -> EncodedFrame {
+    private static func frame(_ track: Track, _ capture: TimeDelta, isKeyframe: Bool, arrival: Instant) -> EncodedFrame
+    {
         var payload: [UInt8] = track.kind == .audio ? [0xFC] : keyframe(isKeyframe)
         payload.append(UInt64(bitPattern: capture.nanoseconds))
         return EncodedFrame(

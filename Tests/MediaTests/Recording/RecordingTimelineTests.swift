@@ -7,7 +7,9 @@ import Testing
 private func ms(_ value: Int64) -> TimeDelta { .milliseconds(value) }
 
 /// Jitter that is the same in every run: mostly small, now and then large.
-private func jitter(_ seed: UInt64, least: Int64 = 40, most: Int64 = 60, spikes: Int64 = 200) -> (TimeDelta) -> TimeDelta {
+private func jitter(_ seed: UInt64, least: Int64 = 40, most: Int64 = 60, spikes: Int64 = 200) -> (TimeDelta) ->
+    TimeDelta
+{
     { time in
         var random = RandomSource.seeded(seed &+ UInt64(bitPattern: time.nanoseconds))
         let spike = Int.random(in: 0..<50, using: &random) == 0 ? Int64.random(in: 0..<spikes, using: &random) : 0
@@ -59,7 +61,10 @@ struct RecordingTimelineTests {
         #expect(outcome.worstOffset(from: ms(9_000)) <= ms(2))
         #expect(outcome.neverGoesBack)
         // Sound was not moved: it is as regular as it was captured.
-        #expect(zip(outcome.audio, outcome.audio.dropFirst()).allSatisfy { abs(($1.time - $0.time - ms(20)).microseconds) < 50 })
+        #expect(
+            zip(outcome.audio, outcome.audio.dropFirst()).allSatisfy {
+                abs(($1.time - $0.time - ms(20)).microseconds) < 50
+            })
         // The frames waited a second for reports, no longer.
         #expect(try #require(outcome.firstWrite) < ms(1_400))
     }
@@ -259,7 +264,8 @@ struct RecordingTimelineTests {
                 }
                 track.ntpShift = { time in
                     var random = RandomSource.seeded(seed ^ UInt64(bitPattern: time.nanoseconds))
-                    return .nanoseconds(Int64(truncatingIfNeeded: random.next()) >> Int64.random(in: 0...63, using: &random))
+                    return .nanoseconds(
+                        Int64(truncatingIfNeeded: random.next()) >> Int64.random(in: 0...63, using: &random))
                 }
                 return track
             }
