@@ -23,8 +23,10 @@ final class MP4Container: RecordingContainer {
         file.begin()
         let muxer = try Muxer("mp4", file)
         for track in tracks {
-            if let size = track.size {
+            if var size = track.size {
                 decoder = try? VP8Decoder()
+                // What the decoder will not take sets no size.
+                if size.width * size.height > decoder?.maximumPixels ?? 0 { size = VideoSize(640, 480) }
                 encoder = H264Encoder(size: size)
                 guard decoder != nil, let encoder else {
                     throw RecordingError.container(file.path, "this FFmpeg has no encoder of H.264, which .mp4 needs")
