@@ -13,7 +13,13 @@ let settings: [SwiftSetting] =
 // The module graph is the table in ARCHITECTURE.md; Scripts/check-boundaries holds the imports to it.
 let package = Package(
     name: "postern",
-    products: [],
+    products: [
+        .executable(name: "postern", targets: ["PosternCommand"]),
+        .library(name: "Postern", targets: ["Endpoint", "Peer", "PeerIO", "Media", "SimulatedNetwork"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+    ],
     targets: [
         .target(name: "Primitives"),
         .target(name: "SDP", dependencies: ["Primitives"]),
@@ -22,8 +28,19 @@ let package = Package(
         .target(name: "Congestion", dependencies: ["Primitives"]),
         .target(name: "DTLSSRTP", dependencies: ["Primitives", "COpenSSL", "CSRTP"]),
         .target(name: "Peer", dependencies: ["Primitives", "SDP", "ICE", "RTP", "Congestion", "DTLSSRTP"]),
-        .target(name: "PeerIO", dependencies: ["Primitives", "CLinuxIO"]),
+        .target(name: "PeerIO", dependencies: ["Primitives", "SDP", "ICE", "Peer", "CLinuxIO"]),
         .target(name: "Media", dependencies: ["Primitives", "COpus", "CVPX", "CFFmpeg"]),
+        .target(
+            name: "Endpoint",
+            dependencies: [
+                "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "Media", "SimulatedNetwork",
+            ]),
+        .executableTarget(
+            name: "PosternCommand",
+            dependencies: [
+                "Primitives", "Endpoint", "SimulatedNetwork",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
         .target(name: "SimulatedNetwork", dependencies: ["Primitives"]),
         .target(name: "FixtureSupport", dependencies: ["Primitives"]),
 
@@ -56,8 +73,11 @@ let package = Package(
         .testTarget(
             name: "PeerTests",
             dependencies: ["Peer", "SDP", "ICE", "RTP", "DTLSSRTP", "SimulatedNetwork", "FixtureSupport"]),
-        .testTarget(name: "PeerIOTests", dependencies: ["PeerIO"]),
+        .testTarget(name: "PeerIOTests", dependencies: ["PeerIO", "CLinuxIO"]),
         .testTarget(name: "MediaTests", dependencies: ["Media", "FixtureSupport"]),
+        .testTarget(
+            name: "EndpointTests",
+            dependencies: ["Endpoint", "Peer", "Media", "SimulatedNetwork", "FixtureSupport"]),
         .testTarget(name: "SimulatedNetworkTests", dependencies: ["SimulatedNetwork", "FixtureSupport"]),
     ]
 )

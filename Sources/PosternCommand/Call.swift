@@ -13,7 +13,7 @@ struct Call: AsyncParsableCommand {
             Example, two peers joined by two pipes:
               mkfifo a b
               postern call stdio:answer --record out.webm < a > b &
-              postern call stdio:offer --send clip.mp4 < b > a
+              postern call stdio:offer --send clip.mp4 > a < b
             """)
 
     @Argument(help: ArgumentHelp("stdio:offer or stdio:answer.", valueName: "where"))

@@ -41,7 +41,8 @@ public struct ICEServerURL: Hashable, Sendable, CustomStringConvertible {
             host = rest[..<separator]
             port = number
         }
-        guard !host.isEmpty, host.utf8.count <= 253, !host.contains(where: { $0.isWhitespace || $0 == "/" || $0 == "@" })
+        guard !host.isEmpty, host.utf8.count <= 253,
+            !host.contains(where: { $0.isWhitespace || $0 == "/" || $0 == "@" })
         else { throw ICEServerError(text, "no host name or address") }
         self.host = String(host)
     }

@@ -12,6 +12,8 @@ public final class Publisher {
     private let mids: [MediaKind: String]
     private let audioBitrate: Int
     private let videoBitrateCap: Int
+    /// Media time at which to stop; `nil` sends the source to its end.
+    private let limit: TimeDelta?
     private var start: Instant?
     public private(set) var isFinished = false
     /// Frames given out and the media time of the last one with its duration, by kind.
@@ -24,7 +26,11 @@ public final class Publisher {
     }
 
     /// - Parameter mids: the section each kind goes out on; kinds without one are made and dropped.
-    public init(source: any MediaSource, mids: [MediaKind: String], audioBitrate: Int, videoBitrateCap: Int) {
+    public init(
+        source: any MediaSource, mids: [MediaKind: String], audioBitrate: Int, videoBitrateCap: Int,
+        limit: TimeDelta? = nil
+    ) {
+        self.limit = limit
         self.source = source
         self.mids = mids
         self.audioBitrate = audioBitrate
@@ -39,7 +45,7 @@ public final class Publisher {
     /// When the next frame is due; `nil` before the start and after the end.
     public func nextDue() throws(MediaError) -> Instant? {
         guard let start, !isFinished else { return nil }
-        guard let time = try source.peekTime() else {
+        guard let time = try source.peekTime(), limit.map({ time < $0 }) ?? true else {
             isFinished = true
             return nil
         }

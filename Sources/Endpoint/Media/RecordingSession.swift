@@ -58,6 +58,7 @@ public final class RecordingSession {
             summary = try recorder.finish()
         } catch {
             failure = failure ?? error
+            summary = recorder.summary
         }
     }
 }

@@ -42,8 +42,8 @@ public struct CallJournal: Sendable {
         case .frame(_, let mid): framesReceived[mid, default: 0] += 1
         case .remoteBye: remoteBye = true
         case .targetBitrate(let rate): targetBitrate = rate
-        case .telephoneEvent(let code, _, _):
-            if telephoneEvents.count < Self.maximumFacts { telephoneEvents.append(code) }
+        case .telephoneEvent(let event, _):
+            if event.isEnd, telephoneEvents.count < Self.maximumFacts { telephoneEvents.append(event.event) }
         default: break
         }
     }
@@ -77,4 +77,15 @@ public struct CallJournal: Sendable {
         guard let dtls = milliseconds(to: .dtlsConnected) else { return nil }
         return milliseconds(to: .firstRTPReceived).map { max(dtls, $0) } ?? dtls
     }
+}
+
+extension CallJournal {
+    /// Whether nothing further is to be expected of the call.
+    public var hasFailed: Bool {
+        if case .failed = connectionState { return true }
+        return false
+    }
+
+    /// Whether the other side ended the call.
+    public var wasClosedByPeer: Bool { connectionState == .closed }
 }

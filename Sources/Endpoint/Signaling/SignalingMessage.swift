@@ -72,7 +72,9 @@ public enum SignalingMessage: Hashable, Sendable {
             try self.init(candidate: inner, object: nested)
             return
         }
-        guard let text = candidate as? String else { throw SignalingError("\"candidate\" is neither a string nor null") }
+        guard let text = candidate as? String else {
+            throw SignalingError("\"candidate\" is neither a string nor null")
+        }
         if text.isEmpty {
             self = .endOfCandidates
             return

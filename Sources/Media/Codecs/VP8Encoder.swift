@@ -18,7 +18,7 @@ import Primitives
         public var bitrate: Int
         /// -16 (fastest) to -1; a positive value is taken as its negative.
         public var cpuUsed = -6
-        /// 1 to 8.
+        /// 1 to 8. libvpx's threads wait for each other by spinning, which is dear where cores are shared.
         public var threads = 1
         /// Frames decode, if badly, although one before them was lost; costs some quality.
         public var errorResilient = false
@@ -73,10 +73,11 @@ import Primitives
         var ticks = VP8Encoder.ticks(frame.time)
         if let last = lastTicks, ticks <= last { ticks = last &+ 1 }
         lastTicks = ticks
-        let force = forceKeyframe || wantsKeyframe
+        if forceKeyframe { wantsKeyframe = true }
         // libvpx wants times that start near zero: what it computes from them is 32 bits wide in places.
         let status = unsafe postern_vp8_encode(
-            context, frame.bytes, UInt32(frame.width), UInt32(frame.height), ticks, UInt(interval), force ? 1 : 0)
+            context, frame.bytes, UInt32(frame.width), UInt32(frame.height), ticks, UInt(interval),
+            wantsKeyframe ? 1 : 0)
         guard status == VPX_CODEC_OK else { throw CodecError(.encodingFailed, message(status)) }
         var iterator: vpx_codec_iter_t?
         var count = 0

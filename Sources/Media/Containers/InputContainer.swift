@@ -21,13 +21,18 @@ import Primitives
         var frameRate: Double
         var sampleRate: Int
         var channels: Int
+        var start: TimeDelta?
         var duration: TimeDelta?
+        /// What the decoder leaves out at the start without being told by the packets: Opus's pre-skip (RFC 7845 §5.1).
+        var delay: TimeDelta
     }
 
     let path: String
     let format: String
     let duration: TimeDelta?
     let isSeekable: Bool
+    /// Where the media end by the container's own word; `nil` where it says nothing or FFmpeg has guessed.
+    private(set) var statedEnd: TimeDelta?
     private(set) var audio: Stream?
     private(set) var video: Stream?
     private var context: UnsafeMutablePointer<AVFormatContext>?
@@ -37,11 +42,15 @@ import Primitives
     /// Containers whose header says all there is to know, so that a second opening need not read frames.
     private static let selfDescribing: Set = ["mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"]
 
-    init(path: String, format: InputFormat?, isReopened: Bool = false) throws(MediaError) {
+    init(path: String, format: InputFormat?, mustRepeat: Bool = false, isReopened: Bool = false) throws(MediaError) {
         FFmpegLog.install()
         FFmpegLog.forget()
         self.path = path
         isSeekable = try InputContainer.check(path)
+        guard isSeekable || !mustRepeat else {
+            throw MediaError(
+                .notRepeatable, path: path, "only a file can be played in a loop.", advice: "Leave out the loop.")
+        }
         var demuxer: UnsafePointer<AVInputFormat>?
         if let format {
             unsafe demuxer = av_find_input_format(format.demuxer)
@@ -79,6 +88,7 @@ import Primitives
             throw error
         }
         unsafe chooseStreams(context)
+        unsafe statedEnd = findStatedEnd(context)
     }
 
     deinit { close() }
@@ -143,6 +153,17 @@ import Primitives
         }
     }
 
+    private func findStatedEnd(_ context: UnsafeMutablePointer<AVFormatContext>) -> TimeDelta? {
+        guard unsafe context.pointee.duration_estimation_method != AVFMT_DURATION_FROM_BITRATE else { return nil }
+        let streams = [audio, video].compactMap { $0 }
+        let ends = streams.compactMap { stream in stream.duration.map { (stream.start ?? .zero) + $0 } }
+        if ends.count == streams.count { return ends.max() }
+        // The container's duration counts subtitles too, so it is believed only where there are none.
+        guard Int(unsafe context.pointee.nb_streams) == streams.count, let duration else { return nil }
+        let start = unsafe context.pointee.start_time
+        return duration + (start == postern_av_nopts ? .zero : .microseconds(start))
+    }
+
     private static func describe(
         _ stream: UnsafeMutablePointer<AVStream>, _ context: UnsafeMutablePointer<AVFormatContext>, _ kind: MediaKind
     ) -> Stream {
@@ -150,6 +171,7 @@ import Primitives
         let base = unsafe stream.pointee.time_base
         let aspect = unsafe av_guess_sample_aspect_ratio(context, stream, nil)
         let rate = unsafe av_guess_frame_rate(context, stream, nil)
+        let start = postern_av_nanoseconds(unsafe stream.pointee.start_time, base)
         let length = postern_av_nanoseconds(unsafe stream.pointee.duration, base)
         return Stream(
             index: Int(unsafe stream.pointee.index), kind: kind,
@@ -159,13 +181,24 @@ import Primitives
             rotation: Int(unsafe postern_av_rotation(stream)),
             frameRate: rate.num > 0 && rate.den > 0 ? Double(rate.num) / Double(rate.den) : 0,
             sampleRate: Int(unsafe parameters.sample_rate), channels: Int(unsafe parameters.ch_layout.nb_channels),
-            duration: length > 0 ? .nanoseconds(length) : nil)
+            start: start == .min ? nil : .nanoseconds(start), duration: length > 0 ? .nanoseconds(length) : nil,
+            delay: unsafe preSkip(parameters))
+    }
+
+    private static func preSkip(_ parameters: AVCodecParameters) -> TimeDelta {
+        guard unsafe parameters.codec_id == AV_CODEC_ID_OPUS, unsafe parameters.extradata_size >= 19,
+            let header = unsafe parameters.extradata
+        else { return .zero }
+        let samples = Int64(unsafe header[10]) | Int64(unsafe header[11]) << 8
+        return .nanoseconds(nanoseconds(ofSample: samples, rate: 48_000))
     }
 
     /// Looks at the file before FFmpeg does, because its words for what is wrong are few. Whether it can be read twice.
     private static func check(_ path: String) throws(MediaError) -> Bool {
         if path == "-" { return false }
-        guard !path.isEmpty, !path.utf8.contains(0) else { throw MediaError(.notFound, path: path, "no file is named.") }
+        guard !path.isEmpty, !path.utf8.contains(0) else {
+            throw MediaError(.notFound, path: path, "no file is named.")
+        }
         var status = stat()
         guard unsafe stat(path, &status) == 0 else {
             switch errno {
@@ -188,6 +221,9 @@ import Primitives
 
     private static func error(opening path: String, _ code: Int32) -> MediaError {
         let details = FFmpegLog.lines()
+        if code == postern_averror_invalid, path != "-", startsWithText(path) {
+            return MediaError(.unknownFormat, path: path, "this is text, not media.", details: details)
+        }
         switch code {
         case -ENOENT: return MediaError(.notFound, path: path, "there is no such file.", details: details)
         case -EACCES: return MediaError(.unreadable, path: path, "no permission to read it.", details: details)
@@ -205,5 +241,14 @@ import Primitives
             return MediaError(
                 .unreadable, path: path, "FFmpeg cannot open it: \(FFmpegLog.text(code)).", details: details)
         }
+    }
+
+    /// Whether the file's first bytes are nothing but text. FFmpeg goes by the name's ending and finds a broken video.
+    private static func startsWithText(_ path: String) -> Bool {
+        guard let file = unsafe fopen(path, "rb") else { return false }
+        defer { unsafe fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 256)
+        let count = unsafe fread(&bytes, 1, bytes.count, file)
+        return count > 0 && bytes.prefix(count).allSatisfy { $0 >= 32 && $0 != 127 || (9...13).contains($0) }
     }
 }

@@ -6,6 +6,8 @@ import Primitives
     let pointer: UnsafeMutablePointer<AVFrame>
     var time: TimeDelta?
     var duration: TimeDelta = .zero
+    /// When the pass over the file began that the frame comes from.
+    var passStart: TimeDelta = .zero
 
     /// `nil` without memory.
     init?() {
@@ -28,7 +30,10 @@ import Primitives
     private var packetsInPass = 0
     private var isDraining = false
     private var shift: TimeDelta = .zero
+    private var passStart: TimeDelta = .zero
     private var lastFailure = ""
+    /// Of a picture that a damaged or hostile file can make the decoder allocate.
+    private static let mostPixels: Int64 = 8_192 * 8_192
 
     init(reader: InputReader, stream: InputContainer.Stream, threads: Int) throws(MediaError) {
         self.reader = reader
@@ -44,6 +49,7 @@ import Primitives
             let result = unsafe avcodec_parameters_to_context(context, parameters)
             if result < 0 { return result }
             unsafe context.pointee.pkt_timebase = unsafe input.pointee.time_base
+            unsafe context.pointee.max_pixels = InputDecoder.mostPixels
             unsafe context.pointee.thread_count = Int32(Swift.max(1, Swift.min(threads, 8)))
             return unsafe avcodec_open2(context, decoder, nil)
         }
@@ -73,6 +79,7 @@ import Primitives
                     unsafe frame.pointer.pointee.best_effort_timestamp, stream.base)
                 frame.time = nanoseconds == .min ? nil : .nanoseconds(nanoseconds) + shift
                 let length = postern_av_nanoseconds(unsafe postern_av_frame_duration(frame.pointer), stream.base)
+                frame.passStart = passStart
                 frame.duration = length > 0 ? .nanoseconds(length) : .zero
                 return frame
             }
@@ -95,8 +102,9 @@ import Primitives
 
     private func feed(_ context: UnsafeMutablePointer<AVCodecContext>) throws(MediaError) -> Bool {
         switch try reader.next(stream.kind) {
-        case .packet(let packet, let shift):
+        case .packet(let packet, let shift, let passStart):
             self.shift = shift
+            self.passStart = passStart
             packetsInPass += 1
             let result = unsafe avcodec_send_packet(context, packet.pointer)
             if result < 0 { lastFailure = FFmpegLog.text(result) }
@@ -116,7 +124,8 @@ import Primitives
         }
         guard framesInPass == 0, packetsInPass > 0 else { return }
         throw MediaError(
-            .corrupt, path: reader.path, "not one frame of its \(stream.kind.rawValue) (\(stream.codec)) can be decoded.",
+            .corrupt, path: reader.path,
+            "not one frame of its \(stream.kind.rawValue) (\(stream.codec)) can be decoded.",
             advice: lastFailure.isEmpty ? "" : "The decoder says: \(lastFailure).", details: FFmpegLog.lines())
     }
 }

@@ -8,6 +8,8 @@ import Primitives
     /// Presentation time, else decoding time; `nil` where the container gives neither.
     let time: TimeDelta?
     let duration: TimeDelta
+    /// Needed to decode what follows, but not to be presented (it lies before an edit).
+    let isHidden: Bool
     /// How much of what is decoded from this packet is to be left out at its start.
     let skipped: TimeDelta
 
@@ -20,6 +22,7 @@ import Primitives
         time = nanoseconds == .min ? nil : .nanoseconds(nanoseconds)
         let length = postern_av_nanoseconds(unsafe packet.pointee.duration, base)
         duration = length > 0 ? .nanoseconds(length) : .zero
+        isHidden = unsafe packet.pointee.flags & AV_PKT_FLAG_DISCARD != 0
         let samples = Int64(unsafe postern_av_skipped_samples(packet))
         skipped = sampleRate > 0 ? .nanoseconds(samples * 1_000_000_000 / Int64(sampleRate)) : .zero
     }

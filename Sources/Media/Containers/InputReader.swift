@@ -7,12 +7,15 @@ import Primitives
 /// next pass are moved by the length of the ones before. Opening again, not seeking: after a seek, several formats give
 /// other first packets than after opening.
 ///
-/// The length of a pass is the end of the last packet of either track, whether the track is wanted or not, and time zero
-/// is the earlier start of both; so two readers of one file that want different tracks agree on both.
+/// The length of a pass is what the container says of its tracks, or where it does not say or is wrong the end of the
+/// last packet of either, whether the track is wanted or not, and time zero is the earlier start of both; so two readers
+/// of one file that want different tracks agree on both.
+///
+/// A file that breaks off gives what it has; the error comes after the last packet, in place of the end.
 final class InputReader {
     enum Item {
-        /// A packet and what to add to its times to get media time.
-        case packet(InputPacket, shift: TimeDelta)
+        /// A packet, what to add to its times to get media time, and the media time at which its pass began.
+        case packet(InputPacket, shift: TimeDelta, passStart: TimeDelta)
         case endOfPass
     }
 
@@ -25,11 +28,14 @@ final class InputReader {
     private var queues: [MediaKind: BoundedQueue<Item>] = [:]
     private var waitingBytes = 0
     private var isEnded = false
+    /// Why the input ended too soon.
+    private var failure: MediaError?
     private var isClosed = false
     /// What is added to the container's times in this pass.
     private var shift: TimeDelta = .zero
     private var zero: TimeDelta?
-    private var passEnd: TimeDelta?
+    /// Where the last packets of this pass end, in the container's times.
+    private var ends: [MediaKind: TimeDelta] = [:]
     private var packetsInPass = 0
     /// Packets read before time zero was known.
     private var primed: [InputPacket] = []
@@ -45,11 +51,7 @@ final class InputReader {
             throw MediaError(error.kind, path: path, error.message, advice: error.advice)
         }
         loops = options.loop
-        container = try InputContainer(path: path, format: format)
-        guard !loops || container.isSeekable else {
-            throw MediaError(
-                .notRepeatable, path: path, "only a file can be played in a loop.", advice: "Leave out the loop.")
-        }
+        container = try InputContainer(path: path, format: format, mustRepeat: options.loop)
         audio = options.tracks.contains(.audio) ? container.audio : nil
         video = options.tracks.contains(.video) ? container.video : nil
         guard audio != nil || video != nil else {
@@ -70,9 +72,10 @@ final class InputReader {
     func next(_ kind: MediaKind) throws(MediaError) -> Item? {
         while true {
             if let item = queues[kind]?.popFirst() {
-                if case .packet(let packet, _) = item { waitingBytes -= packet.count }
+                if case .packet(let packet, _, _) = item { waitingBytes -= packet.count }
                 return item
             }
+            if let failure, !isClosed { throw failure }
             guard !isEnded, !isClosed, queues[kind] != nil else { return nil }
             try readOne()
         }
@@ -92,8 +95,10 @@ final class InputReader {
         let streams = [container.audio, container.video].compactMap { $0 }.count
         var bytes = 0
         while starts.count < streams, primed.count < 2_000, bytes < 32 << 20, let packet = try container.read() {
-            if starts[packet.kind] == nil {
-                starts[packet.kind] = (packet.time ?? .zero) + (presented ? packet.skipped : .zero)
+            if starts[packet.kind] == nil, !(presented && packet.isHidden) {
+                let delay = packet.kind == .audio ? container.audio?.delay ?? .zero : .zero
+                let unheard = packet.skipped > .zero ? packet.skipped : delay
+                starts[packet.kind] = (packet.time ?? .zero) + (presented ? unheard : .zero)
             }
             bytes += packet.count
             primed.append(packet)
@@ -105,14 +110,20 @@ final class InputReader {
 
     private func readOne() throws(MediaError) {
         var fresh = primed.popLast()
-        if fresh == nil { fresh = try container.read() }
-        guard let packet = fresh else { return try endPass() }
+        if fresh == nil {
+            do throws(MediaError) {
+                fresh = try container.read()
+            } catch {
+                return end(failure: error)
+            }
+        }
+        guard let packet = fresh else { return endPass() }
         packetsInPass += 1
         if let time = packet.time {
             var length = packet.duration
             let rate = container.video?.frameRate ?? 0
             if length == .zero, packet.kind == .video, rate > 0 { length = .seconds(1 / rate) }
-            passEnd = Swift.max(passEnd ?? time, time + length)
+            ends[packet.kind] = Swift.max(ends[packet.kind] ?? time, time + length)
         }
         guard let queue = queues[packet.kind] else { return }
         guard !queue.isFull, waitingBytes + packet.count <= InputReader.mostWaitingBytes else {
@@ -121,22 +132,42 @@ final class InputReader {
                 advice: "Remux the file, or send one of the tracks alone.")
         }
         waitingBytes += packet.count
-        queues[packet.kind]?.append(.packet(packet, shift: shift))
+        queues[packet.kind]?.append(.packet(packet, shift: shift, passStart: shift + (zero ?? .zero)))
     }
 
-    private func endPass() throws(MediaError) {
+    private func end(failure: MediaError?) {
         for kind in queues.keys { queues[kind]?.append(.endOfPass) }
-        guard loops else {
-            isEnded = true
-            return
+        isEnded = true
+        self.failure = failure
+    }
+
+    private func endPass() {
+        let zero = zero ?? .zero
+        let measured = (ends.values.max() ?? zero) - zero
+        let stated = container.statedEnd.map { $0 - zero }
+        if container.isSeekable, let stated, measured + Swift.max(.milliseconds(1_000), stated / 50) < stated {
+            return end(
+                failure: MediaError(
+                    .truncated, path: path,
+                    "the file breaks off at \(measured.milliseconds) of \(stated.milliseconds) ms.",
+                    advice: "It is damaged or was not copied to its end.", details: FFmpegLog.lines()))
         }
-        guard packetsInPass > 0, let zero, let passEnd, passEnd > zero else {
-            throw MediaError(.notRepeatable, path: path, "its length is not known, so that it cannot be looped.")
+        guard loops else { return end(failure: nil) }
+        guard packetsInPass > 0, measured > .zero else {
+            return end(
+                failure: MediaError(
+                    .notRepeatable, path: path, "its length is not known, so that it cannot be looped."))
         }
-        shift += passEnd - zero
-        self.passEnd = nil
+        let isClose = stated.map { abs(($0 - measured).milliseconds) < 100 } ?? false
+        shift += isClose ? stated ?? measured : measured
+        ends = [:]
         packetsInPass = 0
         container.close()
-        container = try InputContainer(path: path, format: format, isReopened: true)
+        do throws(MediaError) {
+            container = try InputContainer(path: path, format: format, isReopened: true)
+        } catch {
+            return end(failure: error)
+        }
+        for kind in queues.keys { queues[kind]?.append(.endOfPass) }
     }
 }

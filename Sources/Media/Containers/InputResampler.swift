@@ -15,6 +15,8 @@ import Primitives
     private var taken: Int64 = 0
     private var given: Int64 = 0
     private static let tolerance = TimeDelta.milliseconds(30)
+    /// Samples a second that sound can have; outside, the file is damaged, and a ratio could ask for any amount of memory.
+    static let rates = 1_000...768_000
 
     init(sampleRate: Int, channels: Int) {
         self.sampleRate = sampleRate
@@ -27,7 +29,7 @@ import Primitives
     func convert(_ frame: InputFrame) -> [(time: TimeDelta, samples: [Float])] {
         let source = unsafe frame.pointer.pointee
         let found = unsafe (source.format, source.sample_rate, source.ch_layout.nb_channels)
-        guard found.1 > 0, found.2 > 0, unsafe source.nb_samples > 0 else { return [] }
+        guard InputResampler.rates.contains(Int(found.1)), found.2 > 0, unsafe source.nb_samples > 0 else { return [] }
         var output: [(time: TimeDelta, samples: [Float])] = []
         let isSame = shape.map { $0.format == found.0 && $0.rate == found.1 && $0.channels == found.2 } ?? false
         let expected = expectedTime

@@ -52,8 +52,7 @@ import Primitives
         }
         let count = VideoFrame.byteCount(width: target.width, height: target.height)
         var done = false
-        // swscale's vector code may write past the end of a row, so there is room behind the last.
-        var bytes = unsafe [UInt8](unsafeUninitializedCapacity: count + 64) { buffer, used in
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, used in
             guard let base = buffer.baseAddress else { return }
             let luma = target.width * target.height
             let strides = [Int32(target.width), Int32(target.width / 2), Int32(target.width / 2)]
@@ -62,13 +61,13 @@ import Primitives
                 unsafe postern_av_copy_i420(source, planes, strides, Int32(target.width), Int32(target.height))
                 done = true
             } else {
-                done = unsafe postern_av_scale(scaler, source, planes, strides) > 0
+                done =
+                    unsafe postern_av_scale(
+                        scaler, source, planes, strides, Int32(target.width), Int32(target.height)) > 0
             }
             used = count
         }
-        guard done else { return nil }
-        if bytes.count != count { bytes.removeLast(bytes.count - count) }
-        return bytes
+        return done ? bytes : nil
     }
 }
 
@@ -90,7 +89,9 @@ struct Picture {
             switch degrees % 360 {
             case 90:
                 for x in 0..<width {
-                    for y in stride(from: height - 1, through: 0, by: -1) { turned.append(bytes[start + y * width + x]) }
+                    for y in stride(from: height - 1, through: 0, by: -1) {
+                        turned.append(bytes[start + y * width + x])
+                    }
                 }
             case 180:
                 turned.append(contentsOf: bytes[start..<start + width * height].reversed())

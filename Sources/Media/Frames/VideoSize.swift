@@ -23,6 +23,7 @@ public struct VideoSize: Sendable, Hashable, CustomStringConvertible {
     func fitted(inside bounds: VideoSize) -> VideoSize {
         let scale = Swift.min(
             1, Double(bounds.width) / Double(width), Double(bounds.height) / Double(height))
+        if scale == 1 { return VideoSize(Swift.max(2, width & ~1), Swift.max(2, height & ~1)) }
         return scaled(by: scale, inside: bounds)
     }
 

@@ -6,7 +6,8 @@ import Primitives
 /// stretch is appended: containers round their timestamps, and a click is worse than a few milliseconds. A later time is
 /// a gap, filled with silence (counted, not stored, so that an hour of it costs nothing); an earlier one is an overlap,
 /// of which the new sound loses the part already there. A time more than a second back is a clock that was set back
-/// (joined files): the sound goes on where the line ends. At the end of the input the last frame is filled up with
+/// (joined files): the sound goes on where the line ends. Where the input begins again, `align` cuts or fills the line to
+/// that very sample, and what follows is taken at its word, so that loops do not drift. At the end of the input the last frame is filled up with
 /// silence.
 struct AudioTimeline {
     let sampleRate: Int
@@ -26,6 +27,7 @@ struct AudioTimeline {
     /// Samples a channel that wait to be cut.
     private var waiting: Int64 = 0
     private var isFinished = false
+    private var isExact = false
     /// Added to the times that come in after the input's clock was set back.
     private var correction: Int64 = 0
 
@@ -46,13 +48,15 @@ struct AudioTimeline {
         let wanted = sample(atNanoseconds: time.nanoseconds, rate: sampleRate) &+ correction
         var skip = 0
         if let position {
-            let end = position + waiting
+            let end = position &+ waiting
             let step = wanted &- end
+            let tolerance = isExact ? 0 : tolerance
+            isExact = false
             if step < -Int64(sampleRate) {
                 correction &-= step
             } else if step > tolerance {
                 pieces.append(.silence(step))
-                waiting += step
+                waiting &+= step
             } else if step < -tolerance {
                 skip = Int(Swift.min(-step, Int64(count)))
             }
@@ -64,7 +68,34 @@ struct AudioTimeline {
         }
         guard skip < count else { return }
         pieces.append(.sound(samples, taken: skip))
-        waiting += Int64(count - skip)
+        waiting &+= Int64(count - skip)
+    }
+
+    /// The input begins again at `time`: the line ends there, cut or filled with silence.
+    mutating func align(to time: TimeDelta) {
+        guard let position else { return }
+        let wanted = sample(atNanoseconds: time.nanoseconds, rate: sampleRate) &+ correction
+        var surplus = position &+ waiting &- wanted
+        if surplus < 0 {
+            pieces.append(.silence(0 &- surplus))
+            waiting &-= surplus
+        }
+        while surplus > 0, pieces.count > firstPiece, let last = pieces.popLast() {
+            switch last {
+            case .silence(let count):
+                let cut = Swift.min(count, surplus)
+                if cut < count { pieces.append(.silence(count - cut)) }
+                surplus -= cut
+                waiting -= cut
+            case .sound(var samples, let taken):
+                let cut = Swift.min(Int64(samples.count / channels - taken), surplus)
+                samples.removeLast(Int(cut) * channels)
+                if samples.count / channels > taken { pieces.append(.sound(samples, taken: taken)) }
+                surplus -= cut
+                waiting -= cut
+            }
+        }
+        isExact = true
     }
 
     /// No more sound comes.
@@ -97,7 +128,7 @@ struct AudioTimeline {
             }
         }
         if missing > 0 { frame.append(contentsOf: repeatElement(0, count: missing * channels)) }
-        self.position = position + Int64(frameSamples)
+        self.position = position &+ Int64(frameSamples)
         return (position, frame)
     }
 

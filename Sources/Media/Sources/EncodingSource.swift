@@ -50,7 +50,7 @@ final class EncodingSource: MediaSource {
                 var configuration = VP8Encoder.Configuration(
                     size: video.size, frameRate: video.frameRate, bitrate: options.videoBitrate ?? suggested)
                 configuration.cpuUsed = options.cpuUsed
-                configuration.threads = options.threads ?? (pixels > 640 * 480 ? 2 : 1)
+                configuration.threads = options.threads ?? 1
                 videoEncoder = try VP8Encoder(configuration)
                 description.video = SourceDescription.Video(
                     codec: .vp8, width: video.size.width, height: video.size.height, frameRate: video.frameRate,

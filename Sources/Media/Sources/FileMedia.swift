@@ -19,7 +19,7 @@ final class FileMedia: RawMedia {
     private let audioDecoder: InputDecoder?
     private let resampler: InputResampler
     private var timeline: AudioTimeline
-    private var audioEnded = false
+    private var audioPassStart: TimeDelta = .zero
 
     init(reader: InputReader, options: SourceOptions) throws(MediaError) {
         self.reader = reader
@@ -51,6 +51,10 @@ final class FileMedia: RawMedia {
         let found = Swift.max(1, Swift.min(reader.audio?.channels ?? 1, 2))
         let channels = options.audioCodec == .opus ? options.audioChannels ?? found : 1
         if let stream = reader.audio {
+            guard stream.sampleRate == 0 || InputResampler.rates.contains(stream.sampleRate) else {
+                throw MediaError(
+                    .corrupt, path: reader.path, "its sound has \(stream.sampleRate) samples a second.")
+            }
             audioDecoder = try InputDecoder(reader: reader, stream: stream, threads: 1)
             audio = (shape.sampleRate, channels, shape.frameSamples, stream.duration ?? reader.container.duration)
         } else {
@@ -63,21 +67,30 @@ final class FileMedia: RawMedia {
     }
 
     func nextVideo() throws(MediaError) -> VideoFrame? {
-        while let shown = try conformer.next({ () throws(MediaError) in try self.pullPicture() }) {
-            if var again = lastScaled, again.source === shown.picture {
-                again.frame.time = shown.time
-                return again.frame
-            }
-            guard let frame = scaler?.convert(shown.picture, time: shown.time) else { continue }
-            lastScaled = (shown.picture, frame)
-            return frame
+        guard let scaler, let shown = try conformer.next({ () throws(MediaError) in try self.pullPicture() }) else {
+            return nil
         }
-        return nil
+        if var again = lastScaled, again.source === shown.picture {
+            again.frame.time = shown.time
+            return again.frame
+        }
+        guard let frame = scaler.convert(shown.picture, time: shown.time) else {
+            throw MediaError(
+                .decoderFailed, path: reader.path, "its pictures cannot be converted for encoding.",
+                advice: "Convert the file first.", details: FFmpegLog.lines())
+        }
+        lastScaled = (shown.picture, frame)
+        return frame
     }
 
     func nextAudio() throws(MediaError) -> (position: Int64, samples: [Float])? {
         while !timeline.isReady {
             if let frame = try audioDecoder?.next() {
+                if frame.passStart != audioPassStart {
+                    for (time, samples) in resampler.drain() { timeline.append(samples, at: time) }
+                    timeline.align(to: frame.passStart)
+                    audioPassStart = frame.passStart
+                }
                 for (time, samples) in resampler.convert(frame) { timeline.append(samples, at: time) }
             } else {
                 for (time, samples) in resampler.drain() { timeline.append(samples, at: time) }

@@ -67,14 +67,14 @@ struct FrameRateConformer<Picture> {
         }
         guard let start else { return nil }
         let time = start + .seconds(Double(count) / rate)
-        let half = TimeDelta.seconds(0.5 / rate)
+        // A little less than half, so that rounding does not choose between two pictures that are as near.
+        let half = TimeDelta.seconds(0.48 / rate)
         while let next = try look(pull), next.time < time + half {
             current = next
             following = nil
         }
         guard let current else { return nil }
-        // A microsecond, because durations are rounded too.
-        if following == nil, time + .microseconds(1) >= current.end, count > 0 { return nil }
+        if following == nil, time + half >= current.end, count > 0 { return nil }
         count += 1
         return Shown(picture: current.picture, time: time)
     }

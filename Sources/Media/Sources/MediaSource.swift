@@ -34,7 +34,9 @@ public enum MediaSources {
     ///
     /// - Parameter path: a file; `-` for standard input; `test` for the test pattern (see `TestPattern`); a file of
     ///   that name is `./test`.
-    public static func open(_ path: String, options: SourceOptions = SourceOptions()) throws(MediaError) -> any MediaSource {
+    public static func open(_ path: String, options: SourceOptions = SourceOptions()) throws(MediaError)
+        -> any MediaSource
+    {
         try options.validate(path: path)
         if path == "test" {
             return try EncodingSource(path: path, input: TestPattern(options: options), options: options)

@@ -88,7 +88,7 @@ final class PassthroughSource: MediaSource {
         for kind in MediaKind.allCases {
             while held[kind] == nil, !ended.contains(kind) {
                 switch try reader.next(kind) {
-                case .packet(let packet, let shift):
+                case .packet(let packet, let shift, _):
                     let time = packet.time.map { $0 + shift }
                     held[kind] = kind == .audio ? audio(packet.bytes, time) : video(packet.bytes, time)
                 case .endOfPass: continue

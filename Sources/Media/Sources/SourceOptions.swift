@@ -27,7 +27,9 @@ public struct SourceOptions: Sendable, Hashable {
     public var opusFrameDuration: TimeDelta = .milliseconds(20)
     /// VP8's speed: -16 (fastest) to -1.
     public var cpuUsed = -6
-    /// Threads of the VP8 encoder and of the file's decoder. `nil`: 1, above 640x480 pixels 2.
+    /// Threads of the VP8 encoder and of the file's decoder. `nil`: 1 for the encoder, whose threads wait for each other by
+    /// spinning (on two busy cores, 1280x720 with 2 threads costs several times what it costs with 1); for the decoder 1,
+    /// above 640x480 pixels 2.
     public var threads: Int?
     /// `.opus`, `.pcmu` or `.pcma`.
     public var audioCodec: Codec = .opus

@@ -11,9 +11,11 @@ public struct PeerConfiguration: Sendable {
     public var certificate: Certificate
     public var capabilities: MediaCapabilities
     public var srtpProfiles: [SRTPProfile]
-    public var srtpBackend: SRTPBackendChoice
     public var bitrates: Bitrates
-    public var clock: DTLSClock
+    /// How instants relate to the wall clock, which OpenSSL looks at.
+    public var clock: DTLSTransport.Clock
+    /// Whether OpenSSL draws from the engine's random source too. For virtual runs, so that they repeat; never for a call.
+    public var isDeterministic: Bool
     /// Whether key-log lines are handed out as events (SSLKEYLOGFILE).
     public var logsKeys: Bool
     public var limits: Limits
@@ -23,10 +25,10 @@ public struct PeerConfiguration: Sendable {
         stunServers = []
         self.certificate = certificate
         capabilities = .standard
-        srtpProfiles = SRTPProfile.preferenceOrder
-        srtpBackend = .automatic
+        srtpProfiles = SRTPProfile.preferred
         bitrates = Bitrates()
         clock = .real
+        isDeterministic = false
         logsKeys = false
         limits = Limits()
     }

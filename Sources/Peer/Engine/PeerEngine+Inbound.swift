@@ -6,12 +6,13 @@ import SDP
 
 /// Media in: decrypt, find the stream, feed its jitter buffer.
 extension PeerEngine {
-    mutating func receiveRTP(_ datagram: Datagram, at now: Instant, into out: inout Output) {
+    mutating func receiveRTP(_ datagram: inout Datagram, at now: Instant, into out: inout Output) {
         guard srtp != nil else {
             keepEarly(datagram, .rtp, at: now, into: &out)
             return
         }
-        var packet = datagram.bytes
+        var packet: [UInt8] = []
+        swap(&packet, &datagram.bytes)
         do {
             try srtp?.unprotectRTP(&packet)
         } catch {
@@ -24,15 +25,12 @@ extension PeerEngine {
             return
         }
         noteTransportSequence(of: header, packet: packet, at: now)
+        reports.noteMediaReceived(at: now)
         guard let route = route(header, packet: packet, at: now, into: &out) else { return }
         var isRetransmission = false
         if case .retransmission(let base) = route {
-            guard let receiver = receivers[base],
-                let original = receiver.unwrapRetransmission(header: header, packet: &packet),
-                let unwrapped = try? RTPHeader(parsing: packet)
-            else { return }
-            _ = original
-            header = unwrapped
+            // Padding on the retransmission stream (a probe for bandwidth) is no packet of the media.
+            guard receivers[base]?.retransmissions.unwrap(&header, &packet) == true else { return }
             isRetransmission = true
         }
         guard receivers[header.ssrc] != nil else { return }
@@ -83,8 +81,8 @@ extension PeerEngine {
             refuse("\(configuration.limits.receiveStreams) streams are the limit")
             return nil
         }
-        if let apt = section.retransmissionTypes[header.payloadType] {
-            guard let base = routes.base(ofRetransmission: header.ssrc, apt: apt, in: section, receivers: receivers)
+        if section.retransmissionTypes[header.payloadType] != nil {
+            guard let base = routes.base(ofRetransmission: header.ssrc, in: section, receivers: receivers)
             else {
                 counters.packetsDropped += 1
                 refuse("a retransmission whose own stream is not known yet")
@@ -93,21 +91,20 @@ extension PeerEngine {
             routes.retransmissions[header.ssrc] = base
             return .retransmission(of: base)
         }
-        guard let format = section.format(of: header.payloadType) else {
+        guard let codec = section.codecsByPayloadType[header.payloadType] else {
             counters.packetsDropped += 1
             refuse("payload type \(header.payloadType) was not agreed for section \(section.mid)")
             return nil
         }
-        let inSection = receivers.values.count { $0.mid == section.mid }
+        let inSection = receivers.values.count(where: { $0.mid == section.mid })
         guard inSection < configuration.limits.receiveStreamsPerSection else {
             counters.packetsDropped += 1
             refuse("\(inSection) streams in section \(section.mid) are the limit")
             return nil
         }
-        receivers[header.ssrc] = ReceiverState(
-            mid: section.mid, stream: ReceiveStream(configuration: .init(section, ssrc: header.ssrc, format: format)),
-            retransmissionTypes: section.retransmissionTypes)
-        if let roundTrip = ice.currentRoundTripTime { receivers[header.ssrc]?.stream.roundTripTime = roundTrip }
+        receivers[header.ssrc] = ReceiverState(section: section, ssrc: header.ssrc, clockRate: Int(codec.clockRate))
+        if let roundTrip = roundTripTime { receivers[header.ssrc]?.stream.roundTripTime = roundTrip }
+        if let report = orphanReports.removeValue(forKey: header.ssrc) { take(report, at: now, into: &out) }
         trace(
             .peer(.streamCreated(ssrc: header.ssrc, mid: section.mid, routedBy: rule)), at: now, into: &out)
         return .stream(header.ssrc)
@@ -118,7 +115,6 @@ extension PeerEngine {
     mutating func drainReceiveStream(_ ssrc: SSRC, at now: Instant, into out: inout Output) {
         guard let mid = receivers[ssrc]?.mid, !receiveOutput.isEmpty else { return }
         for entry in receiveOutput.trace { trace(.rtp(entry, ssrc), at: now, into: &out) }
-        var feedback: [RTCPPacket] = []
         for event in receiveOutput.events {
             switch event {
             case .frame(let frame):
@@ -126,37 +122,50 @@ extension PeerEngine {
                     frame.codec.kind == .video ? .firstVideoFrameReceived : .firstAudioFrameReceived, at: now,
                     into: &out)
                 out.events.append(.frame(frame, mid: mid))
+                receivers[ssrc]?.lastFrameTimestamp = frame.timestamp
+                if let report = receivers[ssrc]?.takeWaitingReport() {
+                    out.events.append(.senderReport(mid: mid, ntp: report.ntp, timestamp: report.timestamp))
+                }
             case .sendNACK(let lost):
-                feedback.append(.genericNACK(GenericNACK(sender: reports.feedbackSSRC, media: ssrc, lost: lost)))
+                enqueueFeedback(
+                    .genericNACK(GenericNACK(senderSSRC: feedbackSSRC, mediaSSRC: ssrc, lost: lost)), at: now)
             case .requestKeyframe:
-                feedback.append(.pictureLossIndication(.init(sender: reports.feedbackSSRC, media: ssrc)))
-                receivers[ssrc]?.stream.noteKeyframeRequestSent()
+                enqueueFeedback(keyframeRequest(for: ssrc), at: now)
             case .telephoneEvent(let event):
-                out.events.append(
-                    .telephoneEvent(
-                        code: event.code, durationMilliseconds: event.durationMilliseconds, mid: mid))
+                out.events.append(.telephoneEvent(event, mid: mid))
             }
         }
         receiveOutput.removeAll()
-        if !feedback.isEmpty { sendRTCP(feedback, at: now, into: &out) }
+        flushFeedback(at: now, into: &out)
+    }
+
+    /// PLI where it was agreed, else FIR (RFC 5104 §4.3.1), which numbers its commands.
+    private mutating func keyframeRequest(for ssrc: SSRC) -> RTCPPacket {
+        guard receivers[ssrc]?.stream.configuration.keyframeRequests == .fullIntraRequest else {
+            return .pictureLossIndication(PictureLossIndication(senderSSRC: feedbackSSRC, mediaSSRC: ssrc))
+        }
+        let command = receivers[ssrc]?.nextFullIntraCommand() ?? 0
+        return .fullIntraRequest(
+            FullIntraRequest(senderSSRC: feedbackSSRC, entries: [.init(ssrc: ssrc, command: command)]))
     }
 
     /// Asks every video sender for a keyframe, after the path moved or the recorder began.
     public mutating func requestKeyframes(at now: Instant, into out: inout Output) {
-        for (ssrc, receiver) in receivers where receiver.stream.kind == .video {
-            sendRTCP(
-                [.pictureLossIndication(.init(sender: reports.feedbackSSRC, media: ssrc))], at: now, into: &out)
+        for (ssrc, receiver) in receivers where receiver.stream.configuration.kind == .video {
+            enqueueFeedback(keyframeRequest(for: ssrc), at: now)
         }
+        flushFeedback(at: now, into: &out)
     }
 
     // MARK: RTCP
 
-    mutating func receiveRTCP(_ datagram: Datagram, at now: Instant, into out: inout Output) {
+    mutating func receiveRTCP(_ datagram: inout Datagram, at now: Instant, into out: inout Output) {
         guard srtp != nil else {
             keepEarly(datagram, .rtcp, at: now, into: &out)
             return
         }
-        var packet = datagram.bytes
+        var packet: [UInt8] = []
+        swap(&packet, &datagram.bytes)
         do {
             try srtp?.unprotectRTCP(&packet)
         } catch {
@@ -175,23 +184,19 @@ extension PeerEngine {
     private mutating func apply(_ packet: RTCPPacket, at now: Instant, into out: inout Output) {
         switch packet {
         case .senderReport(let report):
-            receivers[report.ssrc]?.stream.noteSenderReport(ntp: report.ntp, rtp: report.rtpTimestamp, at: now)
-            if let receiver = receivers[report.ssrc] {
-                out.events.append(
-                    .senderReport(
-                        mid: receiver.mid, ntp: report.ntp,
-                        timestamp: receiver.stream.unwrapped(report.rtpTimestamp)))
-            }
+            take(report, at: now, into: &out)
             for block in report.reports { apply(block, at: now, into: &out) }
         case .receiverReport(let report):
             for block in report.reports { apply(block, at: now, into: &out) }
         case .genericNACK(let nack):
             retransmit(nack, at: now, into: &out)
         case .pictureLossIndication(let request):
-            keyframeAsked(for: request.media, isFIR: false, sequence: 0, at: now, into: &out)
+            for mid in senders.keys.sorted() where senders[mid]?.stream.receive(request) == true {
+                keyframeAsked(mid: mid, at: now, into: &out)
+            }
         case .fullIntraRequest(let request):
-            for entry in request.entries {
-                keyframeAsked(for: entry.ssrc, isFIR: true, sequence: entry.sequence, at: now, into: &out)
+            for mid in senders.keys.sorted() where senders[mid]?.stream.receive(request) == true {
+                keyframeAsked(mid: mid, at: now, into: &out)
             }
         case .transportFeedback(let feedback):
             apply(feedback, at: now)
@@ -202,30 +207,38 @@ extension PeerEngine {
                 if let receiver = receivers[ssrc] { out.events.append(.remoteBye(mid: receiver.mid)) }
             }
         case .extendedReport(let report):
-            answer(report, at: now, into: &out)
+            let own = senders.values.map(\.stream.configuration.ssrc) + [feedbackSSRC]
+            receiverClock.receive(report, own: own, at: now)
         default:
             break
         }
     }
 
-    private mutating func apply(_ block: ReportBlock, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.ssrc == block.ssrc })?.key else { return }
-        senders[mid]?.stream.receive(report: block, wallClock: wallClock, at: now)
-        guard let stream = senders[mid]?.stream else { return }
-        if let roundTrip = stream.roundTripTime {
-            for ssrc in receivers.keys { receivers[ssrc]?.stream.roundTripTime = roundTrip }
+    /// Sender reports that came before their stream: kept for a few streams, since the first one is what lets a
+    /// recording put audio and video together from its first second.
+    private static let maximumOrphanReports = 16
+
+    private mutating func take(_ report: SenderReport, at now: Instant, into out: inout Output) {
+        guard receivers[report.ssrc] != nil else {
+            if orphanReports.count < Self.maximumOrphanReports { orphanReports[report.ssrc] = report }
+            return
         }
+        receivers[report.ssrc]?.stream.noteSenderReport(ntp: report.ntp, rtp: report.timestamp, at: now)
+        if let mid = receivers[report.ssrc]?.mid, let known = receivers[report.ssrc]?.place(report) {
+            out.events.append(.senderReport(mid: mid, ntp: known.ntp, timestamp: known.timestamp))
+        }
+    }
+
+    private mutating func apply(_ block: ReportBlock, at now: Instant, into out: inout Output) {
+        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == block.ssrc })?.key else { return }
+        senders[mid]?.stream.receive(report: block, at: now)
         bandwidth.receive(
-            fractionLost: Double(block.fractionLost) / 256, roundTripTime: stream.roundTripTime, at: now)
+            fractionLost: Double(block.fractionLost) / 256, roundTripTime: roundTripTime, at: now)
         out.events.append(.lossReported(mid: mid, fraction: Double(block.fractionLost) / 256))
     }
 
-    private mutating func keyframeAsked(
-        for ssrc: SSRC, isFIR: Bool, sequence: UInt8, at now: Instant, into out: inout Output
-    ) {
-        guard let mid = senders.first(where: { $0.value.stream.ssrc == ssrc })?.key else { return }
-        guard senders[mid]?.acceptKeyframeRequest(isFIR: isFIR, sequence: sequence, at: now) == true else { return }
-        out.events.append(.keyframeRequested(mid: mid))
+    private mutating func keyframeAsked(mid: String, at now: Instant, into out: inout Output) {
+        if senders[mid]?.grantsKeyframe(at: now) == true { out.events.append(.keyframeRequested(mid: mid)) }
     }
 }
 

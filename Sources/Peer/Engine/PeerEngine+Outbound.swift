@@ -28,11 +28,12 @@ extension PeerEngine {
             pacer.enqueue(
                 PacedPacket(packet: packet), bytes: packet.bytes.count, priority: priority, at: now)
         }
+        packetScratch.removeAll(keepingCapacity: true)  // the queue is the only owner of the bytes
         releasePaced(at: now, into: &out)
-        if let ssrc = senders[mid]?.stream.ssrc, reports.wantsFirstReport(for: ssrc) {
-            // The first sender report leaves with the first media, so that the other side can synchronise at once.
-            sendReports(at: now, into: &out)
-        }
+        // The first sender report leaves with the first media, so that the other side can synchronise at once.
+        reports.noteMediaSent(at: now)
+        if senders[mid]?.noteFirstFrame() == true { reports.reportSoon(at: now) }
+        flushFeedback(at: now, into: &out)
         return nil
     }
 
@@ -44,34 +45,70 @@ extension PeerEngine {
     }
 
     mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.ssrc == nack.media })?.key else { return }
+        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == nack.mediaSSRC })?.key else {
+            return
+        }
         packetScratch.removeAll(keepingCapacity: true)
-        senders[mid]?.stream.retransmit(nack, at: now, into: &packetScratch)
+        let roundTrip = roundTripTime
+        senders[mid]?.stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
         for packet in packetScratch {
             pacer.enqueue(
                 PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .retransmission, at: now)
         }
+        packetScratch.removeAll(keepingCapacity: true)
     }
 
     /// What the pacer lets go leaves in one batch, so that it can be one system call.
     mutating func releasePaced(at now: Instant, into out: inout Output) {
-        pacedScratch.removeAll(keepingCapacity: true)
+        // A probe needs padding to keep its rate; without a retransmission stream there is none to be had.
+        while let probe = bandwidth.takeProbe() {
+            if senders.values.contains(where: { $0.isActive && $0.stream.configuration.retransmission != nil }) {
+                pacer.start(probe)
+            }
+        }
+        addProbePadding(at: now)
         pacer.release(at: now, into: &pacedScratch)
-        for index in pacedScratch.indices { depart(&pacedScratch[index].packet, at: now, into: &out) }
-        pacedScratch.removeAll(keepingCapacity: true)
+        guard !pacedScratch.isEmpty else { return }
+        // Moved out while it is walked, so that each packet's bytes have one owner and are protected in place.
+        var leaving: [PacedPacket] = []
+        swap(&leaving, &pacedScratch)
+        for index in leaving.indices { depart(&leaving[index].packet, at: now, into: &out) }
+        leaving.removeAll(keepingCapacity: true)
+        swap(&leaving, &pacedScratch)
+    }
+
+    /// Where media alone does not fill a probe for bandwidth, old packets are sent again on a retransmission stream.
+    private mutating func addProbePadding(at now: Instant) {
+        let needed = pacer.paddingNeeded(at: now)
+        guard needed > 0,
+            let mid = senders.first(where: { $0.value.isActive && $0.value.stream.configuration.retransmission != nil }
+            )?
+            .key
+        else { return }
+        packetScratch.removeAll(keepingCapacity: true)
+        senders[mid]?.stream.probe(bytes: needed, at: now, into: &packetScratch)
+        for packet in packetScratch {
+            pacer.enqueue(PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .padding, at: now)
+        }
+        packetScratch.removeAll(keepingCapacity: true)
     }
 
     private mutating func depart(_ packet: inout OutboundPacket, at now: Instant, into out: inout Output) {
-        if let offset = packet.transportSequenceOffset {
-            let number = bandwidth.history.noteSent(bytes: packet.bytes.count, at: now)
-            packet.bytes.overwrite(number.rawValue, at: offset)
+        if packet.transportSequenceOffset != nil {
+            let number = bandwidth.stamp(bytes: packet.bytes.count, probe: pacer.releasedProbe, at: now)
+            packet.stamp(transportSequence: number, at: now)
+        } else {
+            packet.stamp(transportSequence: SequenceNumber(0), at: now)
+            bandwidth.noteSent(bytes: packet.bytes.count, at: now)
         }
         do {
             try srtp?.protectRTP(&packet.bytes)
         } catch {
-            return  // a sender's own packet that cannot be protected is a bug in the sender, not in the network
+            return trace(.peer(.outboundFailed(what: "RTP", reason: "\(error)")), at: now, into: &out)
         }
-        if transmit(packet.bytes, into: &out) { note(.firstRTPSent, at: now, into: &out) }
+        var bytes: [UInt8] = []
+        swap(&bytes, &packet.bytes)
+        if transmit(bytes, into: &out) { note(.firstRTPSent, at: now, into: &out) }
     }
 
     mutating func publishTargetBitrate(into out: inout Output) {
@@ -95,21 +132,22 @@ struct SenderState: Sendable {
     var stream: SendStream
     var isActive = true
     var framesDropped = 0
-    private var lastKeyframeRequest: Instant?
-    private var lastFIRSequence: UInt8?
+    private var lastKeyframe: Instant?
+    private var hasSent = false
 
     init(stream: SendStream) { self.stream = stream }
 
-    /// Keyframes are dear: requests closer than 300 ms to the last granted one are counted and not passed on. A repeated
-    /// FIR has the same sequence number and is not a new request (RFC 5104 §4.3.1.2).
-    mutating func acceptKeyframeRequest(isFIR: Bool, sequence: UInt8, at now: Instant) -> Bool {
-        stream.noteKeyframeRequest(isFIR: isFIR)
-        if isFIR {
-            guard lastFIRSequence != sequence else { return false }
-            lastFIRSequence = sequence
-        }
-        if let last = lastKeyframeRequest, now - last < .milliseconds(300) { return false }
-        lastKeyframeRequest = now
+    /// Whether this frame is the first.
+    mutating func noteFirstFrame() -> Bool {
+        defer { hasSent = true }
+        return !hasSent
+    }
+
+    /// Keyframes are dear: requests closer than 300 ms to the last granted one are counted and not passed on; whoever
+    /// still misses one asks again.
+    mutating func grantsKeyframe(at now: Instant) -> Bool {
+        if let last = lastKeyframe, now - last < .milliseconds(300) { return false }
+        lastKeyframe = now
         return true
     }
 }

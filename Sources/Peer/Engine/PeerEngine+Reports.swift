@@ -3,100 +3,129 @@ import DTLSSRTP
 import Primitives
 import RTP
 
-/// RTCP out: reports by schedule, feedback at once.
+/// RTCP out: regular reports by schedule, feedback as soon as RTCP's share of the bandwidth allows.
 extension PeerEngine {
-    /// One compound packet: our sender reports with the report blocks of what we receive, and the CNAME.
-    mutating func sendReports(at now: Instant, into out: inout Output) {
+    /// Feedback that may wait for a report or for room in RTCP's share; what comes above it is dropped, oldest first.
+    static let maximumWaitingFeedback = 64
+
+    mutating func enqueueFeedback(_ packet: RTCPPacket, at now: Instant) {
+        if waitingFeedback.count >= Self.maximumWaitingFeedback { waitingFeedback.removeFirst() }
+        waitingFeedback.append(packet)
+        reports.requestFeedback(at: now)
+    }
+
+    /// Sends what the schedule says is due.
+    mutating func flushFeedback(at now: Instant, into out: inout Output) {
+        guard srtp != nil, let due = reports.deadline, due <= now else { return }
+        // Without a path nothing may leave (RFC 7675), and the schedule goes on without it.
+        switch reports.advance(to: now) {
+        case .regular: sendReports(at: now, into: &out)
+        case .early:
+            let feedback = waitingFeedback
+            waitingFeedback.removeAll(keepingCapacity: true)
+            sendRTCP(session?.usesReducedSizeRTCP == true ? feedback : minimalReport() + feedback, at: now, into: &out)
+        case nil: break
+        }
+    }
+
+    /// One compound packet: sender reports with the blocks of what we receive, the CNAME, waiting feedback.
+    private mutating func sendReports(at now: Instant, into out: inout Output) {
         var blocks: [ReportBlock] = []
         for ssrc in receivers.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
             if let block = receivers[ssrc]?.stream.receptionReport(at: now) { blocks.append(block) }
         }
         var packets: [RTCPPacket] = []
+        var chunks: [SourceDescription.Chunk] = []
         for mid in senders.keys.sorted() {
-            guard let report = senders[mid]?.stream.senderReport(wallClock: wallClock, at: now) else { continue }
-            var report = report
+            guard var report = senders[mid]?.stream.senderReport(wallClock: wallClock, at: now) else { continue }
             report.reports = Array(blocks.prefix(31))
             blocks.removeFirst(report.reports.count)
-            reports.noteReported(report.ssrc)
             packets.append(.senderReport(report))
+            if let chunk = senders[mid]?.stream.sourceDescription { chunks.append(chunk) }
         }
-        if packets.isEmpty || !blocks.isEmpty {
-            packets.append(
-                .receiverReport(ReceiverReport(ssrc: reports.feedbackSSRC, reports: Array(blocks.prefix(31)))))
+        if packets.isEmpty {
+            packets.append(.receiverReport(ReceiverReport(ssrc: feedbackSSRC, reports: Array(blocks.prefix(31)))))
+            chunks = SourceDescription(ssrc: feedbackSSRC, cname: negotiator.cname).chunks
+            if session?.usesReceiverReferenceTime == true {
+                // Whoever sends no media learns the round trip this way (RFC 3611 §4.4).
+                let block = receiverClock.reference(wallClock: wallClock, at: now)
+                packets.append(.extendedReport(ExtendedReport(ssrc: feedbackSSRC, blocks: [block])))
+            }
         }
-        packets.append(.sourceDescription(reports.sourceDescription(for: senders.values.map(\.stream.ssrc))))
-        let bytes = sendRTCP(packets, at: now, into: &out)
-        reports.reportSent(bytes: bytes, at: now)
+        packets.append(.sourceDescription(SourceDescription(chunks: chunks)))
+        if let answer = receiverClock.answer(at: now) {
+            packets.append(.extendedReport(ExtendedReport(ssrc: feedbackSSRC, blocks: [answer])))
+        }
+        packets += waitingFeedback
+        waitingFeedback.removeAll(keepingCapacity: true)
+        sendRTCP(packets, at: now, into: &out)
     }
 
-    @discardableResult
-    mutating func sendRTCP(_ packets: [RTCPPacket], at now: Instant, into out: inout Output) -> Int {
-        guard srtp != nil, ice.sendingPath != nil else { return 0 }
+    /// What a compound packet must begin with where reduced size was not agreed (RFC 3550 §6.1).
+    private func minimalReport() -> [RTCPPacket] {
+        [
+            .receiverReport(ReceiverReport(ssrc: feedbackSSRC)),
+            .sourceDescription(SourceDescription(ssrc: feedbackSSRC, cname: negotiator.cname)),
+        ]
+    }
+
+    /// Sends packets as compound datagrams, none of which exceeds the size a media packet may have.
+    mutating func sendRTCP(_ packets: [RTCPPacket], at now: Instant, into out: inout Output) {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(256)
-        for packet in packets { packet.write(into: &bytes) }
-        let size = bytes.count
-        do {
-            try srtp?.protectRTCP(&bytes)
-        } catch {
-            return 0
+        for packet in packets {
+            let part = RTCPPacket.bytes(of: [packet])
+            if !bytes.isEmpty, bytes.count + part.count > Self.maximumRTCPSize {
+                sendCompound(&bytes, at: now, into: &out)
+            }
+            bytes += part
         }
+        if !bytes.isEmpty { sendCompound(&bytes, at: now, into: &out) }
+    }
+
+    private static let maximumRTCPSize = 1_160
+
+    private mutating func sendCompound(_ bytes: inout [UInt8], at now: Instant, into out: inout Output) {
+        defer { bytes.removeAll(keepingCapacity: true) }
+        guard let srtp, ice.sendingPath != nil else { return }
+        bytes.reserveCapacity(bytes.count + srtp.profile.rtcpOverhead)
+        do {
+            try srtp.protectRTCP(&bytes)
+        } catch {
+            return trace(.peer(.outboundFailed(what: "RTCP", reason: "\(error)")), at: now, into: &out)
+        }
+        reports.noteSent(bytes: bytes.count, at: now)
         _ = transmit(bytes, into: &out)
-        return size
     }
 
     mutating func sendBye(at now: Instant, into out: inout Output) {
-        let sources = senders.keys.sorted().compactMap { senders[$0]?.stream.ssrc }
+        let sources = senders.keys.sorted().compactMap { senders[$0]?.stream.configuration.ssrc }
         guard srtp != nil, !sources.isEmpty else { return }
-        sendRTCP(
-            [
-                .receiverReport(ReceiverReport(ssrc: sources[0], reports: [])),
-                .sourceDescription(reports.sourceDescription(for: sources)),
-                .goodbye(Goodbye(sources: sources, reason: nil)),
-            ], at: now, into: &out)
-    }
-
-    /// RFC 3611 §4.4, §4.5: whoever sends no media learns the round trip from our answer to its reference time.
-    mutating func answer(_ report: ExtendedReport, at now: Instant, into out: inout Output) {
-        for case .receiverReferenceTime(let ntp) in report.blocks {
-            sendRTCP(
-                [
-                    .extendedReport(
-                        ExtendedReport(
-                            ssrc: reports.feedbackSSRC,
-                            blocks: [.delaySinceLastReceiverReport([.init(ssrc: report.ssrc, lastReport: ntp.compact, delay: 0)])]))
-                ], at: now, into: &out)
-        }
+        sendRTCP(minimalReport() + [.goodbye(Goodbye(sources: sources))], at: now, into: &out)
     }
 
     // MARK: Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01)
 
     mutating func noteTransportSequence(of header: RTPHeader, packet: [UInt8], at now: Instant) {
-        guard let id = transportFeedback.extensionID,
-            let number = header.transportSequenceNumber(id: id, in: packet)
-        else { return }
-        transportFeedback.builder.noteArrival(number, media: header.ssrc, at: now)
+        guard let number = header.transportSequenceNumber(ids: extensions, in: packet) else { return }
+        transportFeedback.noteArrival(number, media: header.ssrc, at: now)
     }
 
-    mutating func sendTransportFeedback(at now: Instant, into out: inout Output) {
-        guard let records = transportFeedback.builder.take(at: now) else { return }
-        sendRTCP(
-            [
-                .transportFeedback(
-                    TransportFeedback(
-                        sender: reports.feedbackSSRC, media: records.media, feedbackCount: records.count,
-                        base: records.base, arrivals: records.arrivals))
-            ], at: now, into: &out)
+    mutating func queueTransportFeedback(at now: Instant) {
+        while let report = transportFeedback.take(at: now) {
+            let arrivals = report.arrivals.map { TransportArrival(sequence: $0.sequence, at: $0.at) }
+            guard
+                let made = TransportFeedback.make(
+                    senderSSRC: feedbackSSRC, mediaSSRC: report.media, feedbackCount: report.count, base: report.base,
+                    arrivals: arrivals[...])
+            else { continue }
+            enqueueFeedback(.transportFeedback(made.feedback), at: now)
+        }
     }
 
     mutating func apply(_ feedback: TransportFeedback, at now: Instant) {
-        bandwidth.receive(arrivals: feedback.arrivalsBySequence, at: now)
+        var arrivals: [(SequenceNumber, TimeDelta?)] = []
+        arrivals.reserveCapacity(feedback.deltas.count)
+        feedback.forEachPacket { arrivals.append(($0, $1)) }
+        bandwidth.receive(arrivals: arrivals, at: now)
     }
-}
-
-/// The receiving half of transport-wide congestion control.
-struct TransportFeedbackState: Sendable {
-    var extensionID: UInt8?
-    var builder = TransportFeedbackBuilder()
-    var deadline: Instant? { extensionID == nil ? nil : builder.deadline }
 }

@@ -10,9 +10,21 @@ extension PeerEngine {
 
     /// Adds an m-section to the next offer (or matches one of an offer received) and gives its place.
     @discardableResult
-    public mutating func addTransceiver(_ kind: MediaKind, direction: MediaDirection) -> Int {
-        negotiator.addTransceiver(kind: kind, direction: direction)
+    public mutating func addTransceiver(
+        _ kind: MediaKind, direction: MediaDirection
+    ) throws(NegotiationError) -> TransceiverDescription.ID {
+        try negotiator.addTransceiver(kind, direction: direction)
     }
+
+    public mutating func setDirection(
+        _ direction: MediaDirection, of id: TransceiverDescription.ID
+    ) throws(NegotiationError) {
+        try negotiator.setDirection(direction, of: id)
+    }
+
+    public var transceivers: [TransceiverDescription] { negotiator.transceivers }
+    /// What was agreed last; `nil` before the first answer.
+    public var negotiatedSession: NegotiatedSession? { session }
 
     public var signalingState: SignalingState { negotiator.signalingState }
 
@@ -37,6 +49,7 @@ extension PeerEngine {
     ) throws(NegotiationError) {
         try negotiator.setLocalDescription(description, type: type)
         trace(.peer(.localDescription(type: type.rawValue)), at: now, into: &out)
+        if type == .offer { setInitialRole(.controlling, at: now, into: &out) }
         applySession(at: now, into: &out)
     }
 
@@ -45,14 +58,29 @@ extension PeerEngine {
     ) throws(NegotiationError) {
         try negotiator.setRemoteDescription(description, type: type)
         trace(.peer(.remoteDescription(type: type.rawValue)), at: now, into: &out)
+        if type == .offer {
+            // A lite agent never controls (RFC 8445 §6.1.1).
+            setInitialRole(description.isICELite ? .controlling : .controlled, at: now, into: &out)
+        }
         if let remote = negotiator.remoteTransport { applyRemote(remote, at: now, into: &out) }
         applySession(at: now, into: &out)
     }
 
     /// A trickled candidate (RFC 8838). One that cannot be used is traced, never an error of the call.
+    ///
+    /// - Parameters mid, mediaIndex: the section it was signalled for; a candidate of a section whose transport is not in
+    ///   use (rejected, or closed by bundling) is passed over.
     public mutating func addRemoteCandidate(
-        _ attribute: CandidateAttribute, at now: Instant, into out: inout Output
+        _ attribute: CandidateAttribute, mid: String? = nil, mediaIndex: Int? = nil, at now: Instant,
+        into out: inout Output
     ) {
+        if mid != nil || mediaIndex != nil, !negotiator.isOnTransport(mid: mid, mediaIndex: mediaIndex) {
+            return trace(
+                .peer(
+                    .remoteCandidateIgnored(
+                        candidate: attribute.description, reason: "its section is not on the transport in use")),
+                at: now, into: &out)
+        }
         do {
             ice.addRemoteCandidate(try Candidate(attribute), at: now, into: &iceOutput)
             drainICE(at: now, into: &out)
@@ -70,19 +98,25 @@ extension PeerEngine {
 
     // MARK: What follows from them
 
+    /// The first exchange decides who controls; later ones, restarts included, change nothing (RFC 8445 §9).
+    private mutating func setInitialRole(_ role: ICERole, at now: Instant, into out: inout Output) {
+        guard session == nil, ice.role != role else { return }
+        ice.setRole(role, at: now, into: &iceOutput)
+        drainICE(at: now, into: &out)
+    }
+
     private func localTransport() -> TransportParameters {
-        let fingerprint = configuration.certificate.fingerprint
-        return TransportParameters(
-            ufrag: ice.localCredentials.ufrag, password: ice.localCredentials.password,
-            fingerprints: [SDP.Fingerprint(hash: fingerprint.algorithm, bytes: fingerprint.bytes)],
-            isLite: false, candidates: gatheredCandidates.filter { $0.ufrag == ice.localCredentials.ufrag },
+        TransportParameters(
+            iceUfrag: ice.localCredentials.ufrag, icePwd: ice.localCredentials.password,
+            fingerprints: [FingerprintAttribute(configuration.certificate.fingerprint)],
+            candidates: gatheredCandidates.filter { $0.ufrag == ice.localCredentials.ufrag },
             endOfCandidates: ice.gatheringState == .complete)
     }
 
     private mutating func applyRemote(_ remote: TransportParameters, at now: Instant, into out: inout Output) {
         ice.setRemoteDescription(
-            credentials: ICECredentials(ufrag: remote.ufrag, password: remote.password), isLite: remote.isLite,
-            pacing: remote.pacing.map { .milliseconds(Int64($0)) }, at: now, into: &iceOutput)
+            credentials: ICECredentials(ufrag: remote.iceUfrag, password: remote.icePwd), isLite: remote.isICELite,
+            pacing: remote.icePacing.map { .milliseconds(Int64($0)) }, at: now, into: &iceOutput)
         drainICE(at: now, into: &out)
         for candidate in remote.candidates { addRemoteCandidate(candidate, at: now, into: &out) }
         if remote.endOfCandidates { endOfRemoteCandidates(at: now, into: &out) }
@@ -90,30 +124,40 @@ extension PeerEngine {
 
     /// Once both descriptions stand, the streams follow them.
     private mutating func applySession(at now: Instant, into out: inout Output) {
-        guard let agreed = negotiator.session else { return }
+        guard let agreed = negotiator.session, agreed != session else { return }
         note(.bothDescriptionsKnown, at: now, into: &out)
+        let former = session
         session = agreed
-        for section in agreed.sections { applySection(section) }
-        transportFeedback.extensionID = agreed.sections.lazy.compactMap { section in
-            section.isRejected ? nil : section.extensionID(.transportSequence)
-        }.first
+        // RFC 8842 §5.2: another certificate or role is another association. The old keys serve until the new are there.
+        if former != nil, agreed.isNewDTLSAssociation { dtls = nil }
+        for section in agreed.media { applySection(section) }
+        extensions = agreed.media.first { !$0.isRejected }?.receivedExtensions ?? HeaderExtensionMap()
         startDTLSIfReady(at: now, into: &out)
+        flushFeedback(at: now, into: &out)
     }
 
     private mutating func applySection(_ section: NegotiatedMedia) {
-        let sends = !section.isRejected && section.sends
-        if senders[section.mid] == nil, sends,
-            let configuration = SendStream.Configuration(section, cname: negotiator.cname)
+        if let id = section.transceiver, section.sends, senders[section.mid] == nil,
+            let transceiver = negotiator[id],
+            let configuration = SendStreamConfiguration(section, transceiver: transceiver, cname: negotiator.cname)
         {
-            senders[section.mid] = SenderState(stream: SendStream(configuration: configuration, random: random.split()))
+            senders[section.mid] = SenderState(stream: SendStream(configuration, random: &random))
+            feedbackSSRC = senders[section.mid]?.stream.configuration.ssrc ?? feedbackSSRC
         }
-        senders[section.mid]?.isActive = sends
-        if section.isRejected || !section.receives {
+        senders[section.mid]?.isActive = section.sends
+        if section.isRejected { senders[section.mid] = nil }
+        if !section.receives {
             for (ssrc, receiver) in receivers where receiver.mid == section.mid {
                 receivers[ssrc] = nil
                 routes.retransmissions = routes.retransmissions.filter { $0.value != ssrc }
             }
         }
+    }
+}
+
+extension FingerprintAttribute {
+    init(_ fingerprint: Fingerprint) {
+        self.init(hashFunction: fingerprint.algorithm.rawValue, bytes: fingerprint.bytes)
     }
 }
 
@@ -124,22 +168,21 @@ struct UnusableCandidate: Error, CustomStringConvertible {
 
 extension Candidate {
     init(_ attribute: CandidateAttribute) throws(UnusableCandidate) {
-        guard attribute.transport.lowercased() == "udp" else {
+        guard attribute.transport == .udp else {
             throw UnusableCandidate(description: "transport \(attribute.transport) is not supported")
         }
-        guard let address = IPAddress(attribute.host) else {
-            throw UnusableCandidate(
-                description: attribute.host.hasSuffix(".local")
-                    ? "mDNS name \(attribute.host) is not resolved" : "\(attribute.host) is no IP address")
+        guard let ip = attribute.host.address else {
+            throw UnusableCandidate(description: "the name \(attribute.host) is not resolved")
         }
-        guard let type = CandidateType(sdpName: attribute.type) else {
-            throw UnusableCandidate(description: "unknown candidate type \(attribute.type)")
+        guard let type = CandidateType(sdpName: "\(attribute.kind)") else {
+            throw UnusableCandidate(description: "unknown candidate type \(attribute.kind)")
         }
         guard attribute.component == 1 else {
-            throw UnusableCandidate(description: "component \(attribute.component): RTCP is multiplexed on component 1")
+            throw UnusableCandidate(description: "component \(attribute.component): RTCP shares component 1")
         }
         self.init(
-            remoteFoundation: attribute.foundation, priority: attribute.priority,
-            address: TransportAddress(address, attribute.port), type: type, ufrag: attribute.ufrag)
+            foundation: attribute.foundation, component: 1, transport: .udp, priority: attribute.priority,
+            address: TransportAddress(ip, attribute.port), type: type, ufrag: attribute.ufrag,
+            networkID: attribute.networkID, networkCost: attribute.networkCost)
     }
 }

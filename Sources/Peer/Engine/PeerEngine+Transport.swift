@@ -32,8 +32,8 @@ extension PeerEngine {
         case .localCandidate(let candidate):
             let attribute = CandidateAttribute(candidate, ufrag: ice.localCredentials.ufrag)
             gatheredCandidates.append(attribute)
-            let first = negotiator.transportSection
-            out.events.append(.localCandidate(attribute, mid: first.mid, mLineIndex: first.index))
+            let section = transportSection
+            out.events.append(.localCandidate(attribute, mid: section.mid, mLineIndex: section.index))
         case .gatheringStateChanged(let state):
             guard state == .complete else { return }
             note(.gatheringComplete, at: now, into: &out)
@@ -74,7 +74,7 @@ extension PeerEngine {
         // The other side moved or came back: its decoder may miss what was sent into the void.
         if srtp != nil {
             setConnectionState(.connected, into: &out)
-            for mid in senders.keys where senders[mid]?.stream.codec.kind == .video {
+            for mid in senders.keys where senders[mid]?.stream.configuration.codec.kind == .video {
                 out.events.append(.keyframeRequested(mid: mid))
             }
             requestKeyframes(at: now, into: &out)
@@ -84,18 +84,25 @@ extension PeerEngine {
     /// DTLS starts on the first validated pair, before nomination, once both descriptions are known (RFC 8842 §5).
     mutating func startDTLSIfReady(at now: Instant, into out: inout Output) {
         guard dtls == nil, !isClosed, let session, ice.sendingPath != nil else { return }
-        var transport = DTLSTransport(
-            configuration: .init(
-                role: session.dtlsRole == .client ? .client : .server, certificate: configuration.certificate,
-                remoteFingerprints: session.transport.fingerprints.compactMap {
-                    DTLSSRTP.Fingerprint(algorithm: $0.hash, bytes: $0.bytes)
-                },
-                profiles: configuration.srtpProfiles, clock: configuration.clock, logsKeys: configuration.logsKeys))
-        if let roundTrip = ice.currentRoundTripTime { transport.setRTT(roundTrip) }
-        note(.dtlsStarted, at: now, into: &out)
-        transport.start(at: now, into: &dtlsOutput)
+        var settings = DTLSTransport.Configuration(certificate: configuration.certificate)
+        settings.profiles = configuration.srtpProfiles
+        settings.clock = configuration.clock
+        settings.logsKeys = configuration.logsKeys
+        settings.roundTripTime = ice.currentRoundTripTime
+        if configuration.isDeterministic { settings.randomness = random.split() }
+        let transport = DTLSTransport(settings)
         dtls = transport
+        note(.dtlsStarted, at: now, into: &out)
+        transport.setRemoteFingerprints(remoteFingerprints(of: session), at: now, into: &dtlsOutput)
+        transport.start(as: session.isDTLSClient ? .client : .server, at: now, into: &dtlsOutput)
         drainDTLS(at: now, into: &out)
+    }
+
+    private func remoteFingerprints(of session: NegotiatedSession) -> [Fingerprint] {
+        session.remoteTransport?.fingerprints.compactMap { attribute in
+            Fingerprint.Algorithm(rawValue: attribute.hashFunction.lowercased())
+                .flatMap { Fingerprint(algorithm: $0, bytes: attribute.bytes) }
+        } ?? []
     }
 
     mutating func receiveDTLS(_ datagram: Datagram, at now: Instant, into out: inout Output) {
@@ -115,8 +122,9 @@ extension PeerEngine {
         dtlsOutput.removeAll()
         for event in events {
             switch event {
-            case .connected(let keys, _, _):
-                connected(keys, at: now, into: &out)
+            case .connected(let association):
+                self.association = association
+                connected(association.keyingMaterial, at: now, into: &out)
             case .failed(let error):
                 setConnectionState(.failed(.dtls(error)), into: &out)
             case .closedByPeer:
@@ -130,20 +138,17 @@ extension PeerEngine {
     private mutating func connected(_ keys: SRTPKeyingMaterial, at now: Instant, into out: inout Output) {
         guard let role = dtls?.role else { return }
         do {
-            srtp = try SRTPSession(keying: keys, localRole: role, backend: configuration.srtpBackend)
+            srtp = try SRTPSession(keying: keys, localRole: role)
         } catch {
-            setConnectionState(.failed(.dtls(.srtpSetupFailed("\(error)"))), into: &out)
+            setConnectionState(.failed(.dtls(.refused(reason: "SRTP: \(error)"))), into: &out)
             return
         }
         note(.dtlsConnected, at: now, into: &out)
-        reports.start(at: now)
         bandwidth.start(at: now)
         setConnectionState(.connected, into: &out)
         out.events.append(.connected)
         replayEarlyDatagrams(of: .rtp, at: now, into: &out)
     }
-
-    func keepsEarly(_ packetClass: PacketClass) -> Bool { packetClass == .dtls ? true : srtp == nil && !isClosed }
 
     mutating func keepEarly(
         _ datagram: Datagram, _ packetClass: PacketClass, at now: Instant, into out: inout Output
@@ -158,7 +163,7 @@ extension PeerEngine {
     /// Gives kept datagrams another chance: DTLS when a path was validated, media when the keys are there.
     mutating func replayEarlyDatagrams(of packetClass: PacketClass, at now: Instant, into out: inout Output) {
         for _ in 0..<earlyDatagrams.count {
-            guard let datagram = earlyDatagrams.popFirst() else { return }
+            guard var datagram = earlyDatagrams.popFirst() else { return }
             let isDTLS = PacketClass(datagram.bytes) == .dtls
             switch packetClass {
             case .dtls where isDTLS && dtls != nil && ice.isValidated(datagram.path):
@@ -166,9 +171,9 @@ extension PeerEngine {
                 drainDTLS(at: now, into: &out)
             case .rtp where !isDTLS:
                 if PacketClass(datagram.bytes) == .rtcp {
-                    receiveRTCP(datagram, at: now, into: &out)
+                    receiveRTCP(&datagram, at: now, into: &out)
                 } else {
-                    receiveRTP(datagram, at: now, into: &out)
+                    receiveRTP(&datagram, at: now, into: &out)
                 }
             default:
                 earlyDatagrams.append(datagram)
@@ -177,13 +182,34 @@ extension PeerEngine {
     }
 }
 
+extension PeerEngine {
+    /// The section the transport is described in, with which candidates are signalled.
+    var transportSection: (mid: String, index: Int) {
+        let description = negotiator.localDescription
+        let index = description?.taggedIndex ?? 0
+        guard let media = description?.media, media.indices.contains(index) else { return ("0", 0) }
+        return (media[index].mid ?? "\(index)", index)
+    }
+}
+
 extension CandidateAttribute {
     /// The SDP form of a local candidate (RFC 8839 §5.1).
     init(_ candidate: Candidate, ufrag: String) {
         self.init(
-            foundation: candidate.foundation, component: candidate.component, transport: "udp",
-            priority: candidate.priority, host: "\(candidate.address.ip)", port: candidate.address.port,
-            type: candidate.type.sdpName, relatedAddress: candidate.relatedAddress.map { "\($0.ip)" },
-            relatedPort: candidate.relatedAddress?.port, ufrag: ufrag)
+            foundation: candidate.foundation, component: candidate.component, transport: .udp,
+            priority: candidate.priority, host: .address(candidate.address.ip), port: candidate.address.port,
+            kind: Kind(candidate.type), relatedHost: candidate.relatedAddress.map { .address($0.ip) },
+            relatedPort: candidate.relatedAddress?.port, extensions: [Extension(name: "ufrag", value: ufrag)])
+    }
+}
+
+extension CandidateAttribute.Kind {
+    init(_ type: CandidateType) {
+        switch type {
+        case .host: self = .host
+        case .serverReflexive: self = .serverReflexive
+        case .peerReflexive: self = .peerReflexive
+        case .relayed: self = .relayed
+        }
     }
 }

@@ -37,15 +37,26 @@ public struct PeerEngine {
     var iceOutput = ICEAgent.Output()
     var dtls: DTLSTransport?
     var dtlsOutput = DTLSTransport.Output()
+    /// What DTLS agreed on; exists only after the other side's certificate matched its fingerprint.
+    var association: DTLSTransport.Association?
     var srtp: SRTPSession?
 
     /// The agreed session; `nil` before the first answer.
     var session: NegotiatedSession?
+    /// Header extensions that may arrive; bundled sections share their numbers (RFC 8843 §9).
+    var extensions = HeaderExtensionMap()
+    /// Whom feedback is from: one of our sending streams, or an SSRC of our own where we only receive.
+    var feedbackSSRC: SSRC
     var senders: [String: SenderState] = [:]
     var receivers: [SSRC: ReceiverState] = [:]
     var routes = RoutingTable()
     var reports: ReportScheduler
-    var transportFeedback: TransportFeedbackState
+    /// Feedback that waits for its turn.
+    var waitingFeedback: [RTCPPacket] = []
+    var receiverClock = ReceiverClock()
+    /// Sender reports that came before the first packet of their stream.
+    var orphanReports: [SSRC: SenderReport] = [:]
+    var transportFeedback = TransportFeedbackBuilder(interval: .milliseconds(50))
     var pacer: Pacer<PacedPacket>
     var bandwidth: BandwidthEstimator
     var lastTargetBitrate: Int?
@@ -58,7 +69,7 @@ public struct PeerEngine {
     var isClosed = false
 
     // Kept between calls so that steady traffic does not allocate them anew.
-    var receiveOutput = ReceiveStream.Output()
+    var receiveOutput = Outbox<ReceiveEvent, RTPTrace>()
     var packetScratch: [OutboundPacket] = []
     var pacedScratch: [PacedPacket] = []
 
@@ -71,9 +82,12 @@ public struct PeerEngine {
         var agent = ICEAgent.Configuration(role: configuration.role)
         agent.stunServers = configuration.stunServers
         ice = ICEAgent(configuration: agent, random: random.split())
-        reports = ReportScheduler(cname: cname, random: random.split())
-        transportFeedback = TransportFeedbackState()
-        pacer = Pacer(maximumPackets: configuration.limits.pacerPackets)
+        reports = ReportScheduler(random: random.split())
+        feedbackSSRC = SSRC(UInt32(truncatingIfNeeded: random.next()) | 1)
+        var pacing = Pacer<PacedPacket>.Configuration()
+        pacing.maximumPackets = configuration.limits.pacerPackets
+        pacing.hasPadding = true
+        pacer = Pacer(configuration: pacing)
         bandwidth = BandwidthEstimator(
             minimum: configuration.bitrates.minimum, start: configuration.bitrates.start,
             maximum: configuration.bitrates.maximum)
@@ -110,8 +124,8 @@ public struct PeerEngine {
             receivers[ssrc]?.stream.advance(to: now, into: &receiveOutput)
             drainReceiveStream(ssrc, at: now, into: &out)
         }
-        if let due = transportFeedback.deadline, due <= now { sendTransportFeedback(at: now, into: &out) }
-        if let due = reports.deadline, due <= now { sendReports(at: now, into: &out) }
+        if let due = transportFeedback.deadline, due <= now { queueTransportFeedback(at: now) }
+        flushFeedback(at: now, into: &out)
         if let due = bandwidth.deadline, due <= now { bandwidth.advance(to: now) }
         publishTargetBitrate(into: &out)
         releasePaced(at: now, into: &out)
@@ -120,8 +134,10 @@ public struct PeerEngine {
     // MARK: Network
 
     /// A datagram from one of our sockets.
-    public mutating func receive(_ datagram: Datagram, at now: Instant, into out: inout Output) {
+    public mutating func receive(_ datagram: consuming Datagram, at now: Instant, into out: inout Output) {
         guard !isClosed else { return }
+        // The only reference to the bytes, so that they are decrypted where they lie.
+        var datagram = datagram
         counters.packetsReceived += 1
         counters.bytesReceived += datagram.bytes.count
         switch PacketClass(datagram.bytes) {
@@ -132,9 +148,9 @@ public struct PeerEngine {
         case .dtls:
             receiveDTLS(datagram, at: now, into: &out)
         case .rtp:
-            receiveRTP(datagram, at: now, into: &out)
+            receiveRTP(&datagram, at: now, into: &out)
         case .rtcp:
-            receiveRTCP(datagram, at: now, into: &out)
+            receiveRTCP(&datagram, at: now, into: &out)
         case .turnChannel:
             drop(datagram, .turnChannel, .turnChannelUnknown, at: now, into: &out)
         case .zrtp, .unknown:
@@ -167,6 +183,11 @@ public struct PeerEngine {
     }
 
     // MARK: Small things used by every part
+
+    /// The best known round trip: of ICE's checks on the path in use, else of reports.
+    var roundTripTime: TimeDelta? {
+        ice.currentRoundTripTime ?? receiverClock.roundTripTime
+    }
 
     func trace(_ detail: TraceEvent.Detail, at now: Instant, into out: inout Output) {
         out.trace.append(TraceEvent(time: now, detail: detail))

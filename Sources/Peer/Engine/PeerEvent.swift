@@ -1,6 +1,7 @@
 import DTLSSRTP
 import ICE
 import Primitives
+import RTP
 import SDP
 
 /// What the engine tells the application, in order, through the outbox.
@@ -24,7 +25,8 @@ public enum PeerEvent: Sendable {
     case targetBitrate(Int)
     /// The fraction of our packets the other side misses, 0 ... 1, for the encoder's in-band FEC.
     case lossReported(mid: String, fraction: Double)
-    case telephoneEvent(code: UInt8, durationMilliseconds: Int, mid: String)
+    /// A telephone event (DTMF) so far; `isEnd` tells the last of it.
+    case telephoneEvent(ReceivedTelephoneEvent, mid: String)
     /// The other side said goodbye for a stream (RTCP BYE).
     case remoteBye(mid: String)
     /// An SSLKEYLOGFILE line, where key logging was asked for.

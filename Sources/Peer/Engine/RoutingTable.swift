@@ -11,34 +11,32 @@ struct RoutingTable: Sendable {
         for header: RTPHeader, packet: [UInt8], in session: NegotiatedSession
     ) -> (NegotiatedMedia, RoutingRule)? {
         if let mid = mid(of: header, packet: packet, in: session) {
-            return session.sections.first { $0.mid == mid && !$0.isRejected }.map { ($0, .mid) }
+            return session.media.first { $0.mid == mid && !$0.isRejected }.map { ($0, .mid) }
         }
-        if let section = session.sections.first(where: { !$0.isRejected && $0.remoteSSRCs.contains(header.ssrc.rawValue) }) {
+        if let section = session.media.first(where: { !$0.isRejected && $0.remoteSSRCs.contains(header.ssrc) }) {
             return (section, .signaledSSRC)
         }
-        let takers = session.sections.filter {
+        let takers = session.media.filter {
             !$0.isRejected
-                && ($0.format(of: header.payloadType) != nil
-                    || $0.retransmissionTypes[header.payloadType] != nil)
+                && $0.receivePayloadTypes[header.payloadType] != nil
         }
         return takers.count == 1 ? (takers[0], .payloadType) : nil
     }
 
     private func mid(of header: RTPHeader, packet: [UInt8], in session: NegotiatedSession) -> String? {
-        // All bundled sections share the identifier of the MID extension (RFC 8843 §9.2, RFC 8285 §6).
-        for section in session.sections where !section.isRejected {
-            guard let id = section.extensionID(.mid) else { continue }
-            if let mid = header.mid(id: id, in: packet) { return mid }
-        }
-        return nil
+        // All bundled sections share the number of the MID extension (RFC 8843 §15).
+        guard let id = session.midExtension.flatMap({ UInt8(exactly: $0) }) else { return nil }
+        var ids = HeaderExtensionMap()
+        ids[.mid] = id
+        return header.text(.mid, ids: ids, in: packet)
     }
 
     /// The stream a retransmission SSRC repairs: by FID group, else the only stream of its section that fits.
     func base(
-        ofRetransmission ssrc: SSRC, apt: UInt8, in section: NegotiatedMedia, receivers: [SSRC: ReceiverState]
+        ofRetransmission ssrc: SSRC, in section: NegotiatedMedia, receivers: [SSRC: ReceiverState]
     ) -> SSRC? {
-        if let base = section.flowIdentifications.first(where: { $0.retransmission == ssrc.rawValue })?.media {
-            return receivers[SSRC(base)] == nil ? nil : SSRC(base)
+        if let base = section.remoteRetransmissionSSRCs.first(where: { $0.value == ssrc })?.key {
+            return receivers[base] == nil ? nil : base
         }
         let taken = Set(retransmissions.values)
         let candidates = receivers.filter { $0.value.mid == section.mid && !taken.contains($0.key) }
@@ -50,12 +48,38 @@ struct RoutingTable: Sendable {
 struct ReceiverState: Sendable {
     var mid: String
     var stream: ReceiveStream
-    /// Retransmission payload type → the payload type it repairs (RFC 4588 `apt`).
-    var retransmissionTypes: [UInt8: UInt8]
+    /// Turns a packet of the retransmission stream into the packet it repairs (RFC 4588).
+    var retransmissions: RTXUnwrapper
 
-    /// Turns an RTX packet into the packet it repairs, in place. `false` for padding and for what is no such packet.
-    func unwrapRetransmission(header: RTPHeader, packet: inout [UInt8]) -> Bool {
-        guard let apt = retransmissionTypes[header.payloadType] else { return false }
-        return RTXUnwrapper.unwrap(&packet, header: header, payloadType: apt, ssrc: stream.ssrc)
+    init(section: NegotiatedMedia, ssrc: SSRC, clockRate: Int) {
+        mid = section.mid
+        stream = ReceiveStream(ReceiveStreamConfiguration(section, ssrc: ssrc, clockRate: clockRate))
+        retransmissions = RTXUnwrapper(mediaSSRC: ssrc, payloadTypes: section.retransmissionTypes)
+    }
+
+    /// The extended timestamp of the last frame given out: what a report's 32-bit timestamp is extended by.
+    var lastFrameTimestamp: Int64?
+    private var waitingReport: SenderReport?
+    private var fullIntraCommand: UInt8 = 0
+
+    /// A report's times in the terms of the frames; kept until there is a frame to compare with.
+    mutating func place(_ report: SenderReport) -> (ntp: NTPTime, timestamp: Int64)? {
+        guard let last = lastFrameTimestamp else {
+            waitingReport = report
+            return nil
+        }
+        let distance = report.timestamp.distance(from: RTPTimestamp(UInt32(truncatingIfNeeded: last)))
+        return (report.ntp, last + distance)
+    }
+
+    mutating func takeWaitingReport() -> (ntp: NTPTime, timestamp: Int64)? {
+        guard let report = waitingReport else { return nil }
+        waitingReport = nil
+        return place(report)
+    }
+
+    mutating func nextFullIntraCommand() -> UInt8 {
+        fullIntraCommand &+= 1
+        return fullIntraCommand
     }
 }

@@ -10,7 +10,7 @@ public struct TraceEvent: Sendable {
 
     public enum Detail: Sendable {
         case ice(ICETrace)
-        case dtls(DTLSTrace)
+        case dtls(DTLSTransport.Trace)
         case rtp(RTPTrace, SSRC)
         case peer(PeerTrace)
     }
@@ -32,9 +32,9 @@ public enum PeerTrace: Hashable, Sendable {
     case streamCreated(ssrc: SSRC, mid: String, routedBy: RoutingRule)
     case streamRefused(ssrc: SSRC, payloadType: UInt8, reason: String)
     case malformedRTCP(reason: String)
+    case outboundFailed(what: String, reason: String)
     case unreachable(path: NetworkPath, reason: String)
     case frameRefused(mid: String, reason: DropReason)
-    case fingerprintVerified(algorithm: String)
     case closed(reason: String)
 }
 

@@ -28,7 +28,9 @@ public actor PeerConnection {
     /// Frames that may wait for the loop before `submit` refuses: more than a second of audio and video.
     public static let maximumWaitingFrames = 128
 
-    public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+    public nonisolated var unownedExecutor: UnownedSerialExecutor {
+        unsafe loop.asUnownedSerialExecutor()
+    }
 
     public init(
         loop: IOLoop, configuration: PeerConfiguration, random: RandomSource = .system,
@@ -59,9 +61,16 @@ public actor PeerConnection {
     // MARK: Signalling
 
     @discardableResult
-    public func addTransceiver(_ kind: MediaKind, direction: MediaDirection) -> Int {
-        engine.addTransceiver(kind, direction: direction)
+    public func addTransceiver(
+        _ kind: MediaKind, direction: MediaDirection
+    ) throws(NegotiationError) -> TransceiverDescription.ID {
+        try engine.addTransceiver(kind, direction: direction)
     }
+
+    public var transceivers: [TransceiverDescription] { engine.transceivers }
+
+    /// What was agreed last; `nil` before the first answer.
+    public var negotiatedSession: NegotiatedSession? { engine.negotiatedSession }
 
     /// Creates an offer and applies it as the local description.
     public func offer(iceRestart: Bool = false) throws(NegotiationError) -> SessionDescription {
@@ -88,8 +97,8 @@ public actor PeerConnection {
         }
     }
 
-    public func addRemoteCandidate(_ candidate: CandidateAttribute) {
-        turn { $0.addRemoteCandidate(candidate, at: $1, into: &$2) }
+    public func addRemoteCandidate(_ candidate: CandidateAttribute, mid: String? = nil, mediaIndex: Int? = nil) {
+        turn { $0.addRemoteCandidate(candidate, mid: mid, mediaIndex: mediaIndex, at: $1, into: &$2) }
     }
 
     public func endOfRemoteCandidates() { turn { $0.endOfRemoteCandidates(at: $1, into: &$2) } }

@@ -2,7 +2,9 @@ import ArgumentParser
 import Endpoint
 
 struct CallFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("What to send: a media file, test (a moving pattern with beeps), or - for a pipe.", valueName: "src"))
+    @Option(
+        help: ArgumentHelp(
+            "What to send: a media file, test (a moving pattern with beeps), or - for a pipe.", valueName: "src"))
     var send: String?
 
     @Option(help: ArgumentHelp("Where to record: .webm .mkv .mp4 .wav .y4m .ogg by extension.", valueName: "out"))

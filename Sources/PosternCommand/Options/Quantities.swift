@@ -31,7 +31,8 @@ func parseBitrate(_ text: String, flag: String, range: ClosedRange<Int>) throws 
     guard let value = Double(number), value.isFinite, range.contains(Int(exactly: (value * factor).rounded()) ?? -1)
     else {
         throw ValidationError(
-            "\(flag) \(text): write bits a second from \(range.lowerBound) to \(range.upperBound), such as 800k or 1.5M")
+            "\(flag) \(text): write bits a second from \(range.lowerBound) to \(range.upperBound), such as 800k or 1.5M"
+        )
     }
     return Int((value * factor).rounded())
 }

@@ -46,6 +46,9 @@ public struct IPAddress: Hashable, Sendable {
         return result
     }
 
+    /// The address as a number in two words; IPv4 sits in the lower 32 bits of `lower`.
+    @inlinable public var words: (upper: UInt64, lower: UInt64) { (upper, lower) }
+
     public static let anyV4 = IPAddress(v4: 0)
     public static let anyV6 = IPAddress(v6: 0, 0)
     public static let loopbackV4 = IPAddress(v4: 0x7F00_0001)

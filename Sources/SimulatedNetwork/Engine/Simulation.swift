@@ -153,8 +153,8 @@ extension Simulation {
 
     /// A reverse proxy with its front in `outside` and its back in `inside`.
     public mutating func addProxy(
-        _ name: String, _ configuration: ProxyConfiguration, front: [IPAddress], in outside: NetworkID = .internet,
-        back: [IPAddress], in inside: NetworkID, frontLink: Link = .ideal, backLink: Link = .ideal
+        _ name: String, _ configuration: ProxyConfiguration, front: [IPAddress], outside: NetworkID = .internet,
+        back: [IPAddress], inside: NetworkID, frontLink: Link = .ideal, backLink: Link = .ideal
     ) -> ProxyID {
         let index = proxies.count
         let frontInterface = attach(.proxyFront(index), front, to: outside.index, frontLink)

@@ -66,36 +66,68 @@ extension Simulation {
 
     /// Runs nodes of one kind, one for each host of `hosts` in the same order.
     public mutating func run<Node: SimulatedNode>(
-        _ nodes: inout [Node], on hosts: [HostID], until end: Instant, stepBudget: Int = 20_000,
-        stop: (Instant, [Node]) -> Bool = { _, _ in false }
+        _ nodes: inout [Node], on hosts: [HostID], until end: Instant, stepBudget: Int = 20_000
     ) throws(SimulationError) {
-        precondition(nodes.count == hosts.count, "each node needs a host")
-        // The nodes are moved to a local so that the two closures may both see them.
         let box = Local(nodes)
-        defer { nodes = box.value }
         nodes = []
-        try run(on: hosts, until: end, stepBudget: stepBudget, stop: { stop($0, box.value) }) { index, call, now, out in
-            box.value[index].take(call, at: now, into: &out)
-        }
+        defer { nodes = box.value }
+        try run(box, on: hosts, until: end, stepBudget: stepBudget) { _ in false }
+    }
+
+    /// As above, until `stop` is true after an instant.
+    public mutating func run<Node: SimulatedNode>(
+        _ nodes: inout [Node], on hosts: [HostID], until end: Instant, stepBudget: Int = 20_000,
+        stop: (Instant, [Node]) -> Bool
+    ) throws(SimulationError) {
+        let box = Local(nodes)
+        nodes = []
+        defer { nodes = box.value }
+        try run(box, on: hosts, until: end, stepBudget: stepBudget) { stop($0, box.value) }
     }
 
     /// Runs two nodes of any kinds.
     public mutating func run<Left: SimulatedNode, Right: SimulatedNode>(
         _ left: inout Left, on leftHost: HostID, _ right: inout Right, on rightHost: HostID, until end: Instant,
-        stepBudget: Int = 20_000, stop: (Instant, Left, Right) -> Bool = { _, _, _ in false }
+        stepBudget: Int = 20_000
     ) throws(SimulationError) {
-        let leftBox = Local(left)
-        let rightBox = Local(right)
+        let boxes = (Local(left), Local(right))
         defer {
-            left = leftBox.value
-            right = rightBox.value
+            left = boxes.0.value
+            right = boxes.1.value
         }
-        try run(
-            on: [leftHost, rightHost], until: end, stepBudget: stepBudget,
-            stop: { stop($0, leftBox.value, rightBox.value) }
-        ) { index, call, now, out in
-            index == 0
-                ? leftBox.value.take(call, at: now, into: &out) : rightBox.value.take(call, at: now, into: &out)
+        try run(boxes.0, boxes.1, on: [leftHost, rightHost], until: end, stepBudget: stepBudget) { _ in false }
+    }
+
+    /// As above, until `stop` is true after an instant.
+    public mutating func run<Left: SimulatedNode, Right: SimulatedNode>(
+        _ left: inout Left, on leftHost: HostID, _ right: inout Right, on rightHost: HostID, until end: Instant,
+        stepBudget: Int = 20_000, stop: (Instant, Left, Right) -> Bool
+    ) throws(SimulationError) {
+        let boxes = (Local(left), Local(right))
+        defer {
+            left = boxes.0.value
+            right = boxes.1.value
+        }
+        try run(boxes.0, boxes.1, on: [leftHost, rightHost], until: end, stepBudget: stepBudget) {
+            stop($0, boxes.0.value, boxes.1.value)
+        }
+    }
+
+    private mutating func run<Node: SimulatedNode>(
+        _ box: Local<[Node]>, on hosts: [HostID], until end: Instant, stepBudget: Int, stop: (Instant) -> Bool
+    ) throws(SimulationError) {
+        precondition(box.value.count == hosts.count, "each node needs a host")
+        try run(on: hosts, until: end, stepBudget: stepBudget, stop: stop) { index, call, now, out in
+            box.value[index].take(call, at: now, into: &out)
+        }
+    }
+
+    private mutating func run<Left: SimulatedNode, Right: SimulatedNode>(
+        _ left: Local<Left>, _ right: Local<Right>, on hosts: [HostID], until end: Instant, stepBudget: Int,
+        stop: (Instant) -> Bool
+    ) throws(SimulationError) {
+        try run(on: hosts, until: end, stepBudget: stepBudget, stop: stop) { index, call, now, out in
+            index == 0 ? left.value.take(call, at: now, into: &out) : right.value.take(call, at: now, into: &out)
         }
     }
 

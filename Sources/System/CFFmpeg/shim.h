@@ -124,11 +124,22 @@ static inline void *postern_av_scaler(void *previous, const AVFrame *frame, int 
     return scaler;
 }
 
+// Scales into tightly packed planes. By way of an aligned picture: swscale's vector code may write behind a row's end.
 static inline int postern_av_scale(
-    void *scaler, const AVFrame *frame, uint8_t *const planes[3], const int strides[3]) {
-    uint8_t *const out[4] = {planes[0], planes[1], planes[2], NULL};
-    const int steps[4] = {strides[0], strides[1], strides[2], 0};
-    return sws_scale((struct SwsContext *)scaler, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, out, steps);
+    void *scaler, const AVFrame *frame, uint8_t *const planes[3], const int strides[3], int width, int height) {
+    uint8_t *aligned[4];
+    int steps[4];
+    if (av_image_alloc(aligned, steps, width, height, AV_PIX_FMT_YUV420P, 64) < 0) return -1;
+    int result = sws_scale(
+        (struct SwsContext *)scaler, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, aligned,
+        steps);
+    for (int plane = 0; plane < 3 && result > 0; plane++) {
+        int shift = plane ? 1 : 0;
+        av_image_copy_plane(
+            planes[plane], strides[plane], aligned[plane], steps[plane], width >> shift, height >> shift);
+    }
+    av_freep(&aligned[0]);
+    return result;
 }
 
 static inline void postern_av_free_scaler(void *scaler) { sws_freeContext((struct SwsContext *)scaler); }

@@ -1,0 +1,91 @@
+import DTLSSRTP
+import Foundation
+import Media
+import Peer
+import PeerIO
+import Primitives
+import SDP
+
+extension CallSession {
+    /// A call between two peers of this process over UDP sockets on 127.0.0.1.
+    public func runLoopback() async throws -> CallOutcome {
+        let source = try openSource()
+        let kinds = self.kinds(of: source)
+        guard !kinds.isEmpty || options.duration != nil else {
+            throw CallSetupError("nothing to send and no --duration: the call would never end", status: .usage)
+        }
+        var mids: [MediaKind: String] = [:]
+        for (index, kind) in (kinds.isEmpty ? [.audio, .video] : kinds).enumerated() { mids[kind] = "\(index)" }
+        let loop = try makeLoop()
+        let log = Confined(try openLog(origin: loop.now))
+        let logWorker = log.value == nil ? nil : Worker(name: "postern-events", capacity: 10_000)
+        let certificate = try Certificate.generate()
+        let keyLog = openKeyLog()
+        let clock: @Sendable () -> Instant = { loop.now }
+        let loopback = [HostAddress(ip: .loopbackV4, interfaceName: "lo", interfaceIndex: 1)]
+        // Both sockets before the recording is made: a port that is taken must leave no file behind.
+        let sockets = [try openSockets(on: loop, addresses: loopback), try openSockets(on: loop, addresses: loopback)]
+        let recording = try openRecording(kinds: Dictionary(uniqueKeysWithValues: mids.map { ($1, $0) }))
+
+        let offererSide = LivePeer(name: "offerer", log: log, logWorker: logWorker, keyLog: keyLog, clock: clock)
+        let answererSide = LivePeer(name: "answerer", log: log, logWorker: logWorker, keyLog: keyLog, clock: clock)
+        let offerer = PeerConnection(
+            loop: loop, configuration: peerConfiguration(role: .controlling, certificate: certificate),
+            observer: offererSide)
+        let answerer = PeerConnection(
+            loop: loop, configuration: peerConfiguration(role: .controlled, certificate: certificate),
+            observer: answererSide)
+        if let source {
+            for publisher in try makePublishers(
+                source, kinds: kinds, mids: mids, connection: offerer, clock: clock)
+            {
+                offererSide.add(publisher)
+            }
+        }
+        if let recording { answererSide.record(into: recording) }
+
+        for kind in kinds.isEmpty ? [.audio, .video] : kinds {
+            try await offerer.addTransceiver(kind, direction: source == nil ? .receiveOnly : .sendOnly)
+        }
+        try await connect(offerer, answerer, sockets: sockets)
+        let exchange = [
+            Task { await forward(offererSide.signals, to: answerer) },
+            Task { await forward(answererSide.signals, to: offerer) },
+        ]
+        let call = LiveCall(
+            session: self, loop: loop, peers: [(offererSide, offerer), (answererSide, answerer)], log: log,
+            logWorker: logWorker)
+        let reports = await call.hold()
+        for task in exchange { task.cancel() }
+        await loop.shutdown()
+        return conclude(reports, kind: "loopback")
+    }
+
+    /// Gathers first, so that both descriptions carry the candidates, as two processes on one machine would have them.
+    private func connect(
+        _ offerer: PeerConnection, _ answerer: PeerConnection, sockets: [[SocketBinding]]
+    ) async throws {
+        do {
+            try await offerer.gather(on: sockets[0])
+            try await answerer.gather(on: sockets[1])
+            let offer = try await offerer.offer()
+            try await answerer.setRemoteDescription(offer, type: .offer)
+            let answer = try await answerer.answer()
+            try await offerer.setRemoteDescription(answer, type: .answer)
+        } catch let error as NegotiationError {
+            throw CallSetupError("\(error)", status: .signaling)
+        } catch let error as SocketFailure {
+            throw CallSetupError("\(error)", status: .network)
+        }
+    }
+
+    private func forward(_ signals: AsyncStream<PeerEvent>, to connection: PeerConnection) async {
+        for await signal in signals {
+            switch signal {
+            case .localCandidate(let candidate, _, _): await connection.addRemoteCandidate(candidate)
+            case .gatheringComplete: await connection.endOfRemoteCandidates()
+            default: break
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import Foundation
+import Media
+import Peer
+import PeerIO
+import Primitives
+import SDP
+import Synchronization
+
+/// One peer of a call over sockets: the connection with all that hangs on it, each on its own thread and each queue
+/// bounded. The loop's thread only sorts: frames to the recording's worker, trace to the log's, wishes to the encoders.
+final class LivePeer: PeerConnectionObserver {
+    let name: String
+    private let state = Mutex(State())
+    private let recorderWorker: Worker
+    private let logWorker: Worker?
+    private let log: Confined<EventLog?>
+    private let clock: @Sendable () -> Instant
+    let signals: AsyncStream<PeerEvent>
+    private let signalContinuation: AsyncStream<PeerEvent>.Continuation
+
+    private struct State {
+        var journal = CallJournal()
+        var publishers: [PublisherThread] = []
+        var recording: Confined<RecordingSession>?
+        var hasRecordingFailed = false
+        var keyLog: FileHandle?
+    }
+
+    init(
+        name: String, log: Confined<EventLog?>, logWorker: Worker?, keyLog: FileHandle?,
+        clock: @escaping @Sendable () -> Instant
+    ) {
+        self.name = name
+        self.log = log
+        self.logWorker = logWorker
+        self.clock = clock
+        recorderWorker = Worker(name: "postern-record", capacity: 2_000)
+        (signals, signalContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1_024))
+        state.withLock { $0.keyLog = keyLog }
+    }
+
+    var journal: CallJournal { state.withLock { $0.journal } }
+    var hasRecordingFailed: Bool { state.withLock { $0.hasRecordingFailed } }
+    var publishers: [PublisherThread] { state.withLock { $0.publishers } }
+
+    /// A publisher added to a call that stands already starts at once.
+    func add(_ publisher: PublisherThread) {
+        let isConnected = state.withLock { state in
+            state.publishers.append(publisher)
+            return state.journal.wasConnected
+        }
+        if isConnected { publisher.start(at: clock()) }
+    }
+
+    func record(into session: RecordingSession) { state.withLock { $0.recording = Confined(session) } }
+
+    // MARK: PeerConnectionObserver, on the loop's thread
+
+    func observe(events: [PeerEvent], trace: [TraceEvent], at now: Instant) {
+        let (publishers, recording) = state.withLock { state in
+            for event in events { state.journal.note(event) }
+            for entry in trace { state.journal.note(entry) }
+            return (state.publishers, state.recording)
+        }
+        var recorded: [PeerEvent] = []
+        for event in events {
+            switch event {
+            case .frame, .senderReport:
+                if recording != nil { recorded.append(event) }
+            case .keyframeRequested, .targetBitrate, .lossReported:
+                for publisher in publishers { publisher.post(event) }
+            case .connected:
+                for publisher in publishers { publisher.start(at: now) }
+                signalContinuation.yield(event)
+            case .localCandidate, .gatheringComplete, .connectionStateChanged, .telephoneEvent, .remoteBye:
+                signalContinuation.yield(event)
+            case .keyLog(let line):
+                state.withLock { try? $0.keyLog?.write(contentsOf: Data((line + "\n").utf8)) }
+            case .iceStateChanged, .selectedPairChanged:
+                break
+            }
+        }
+        if let recording, !recorded.isEmpty {
+            recorderWorker.submit { [self, recorded] in
+                for event in recorded { recording.value.note(event) }
+                recording.value.advance(to: clock())
+                if recording.value.failure != nil { state.withLock { $0.hasRecordingFailed = true } }
+            }
+        }
+        if let logWorker, !trace.isEmpty {
+            logWorker.submit { [log, name] in
+                for entry in trace { log.value?.write(entry, peer: name) }
+            }
+        }
+    }
+
+    // MARK: The end
+
+    func stopPublishers() { for publisher in publishers { publisher.stop() } }
+
+    /// Ends the recording after all that was received is written.
+    func finishRecording() async -> (summary: RecordingSummary?, failure: RecordingError?, dropped: Int) {
+        let recording = state.withLock { $0.recording }
+        guard let recording else { return (nil, nil, 0) }
+        let result = await recorderWorker.finish {
+            recording.value.finish()
+            return (recording.value.summary, recording.value.failure)
+        }
+        return (result.0, result.1, recorderWorker.refused)
+    }
+
+    func endSignals() { signalContinuation.finish() }
+}

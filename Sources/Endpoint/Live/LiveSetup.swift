@@ -1,0 +1,123 @@
+import DTLSSRTP
+import Foundation
+import ICE
+import Media
+import Peer
+import PeerIO
+import Primitives
+import SDP
+
+/// What calls over sockets share: the loop, sockets, servers, publishers.
+extension CallSession {
+    func makeLoop() throws -> IOLoop {
+        PacketMemory.keepFreed()
+        do {
+            return try IOLoop(name: "postern-io")
+        } catch {
+            throw CallSetupError("\(error)", status: .network)
+        }
+    }
+
+    /// One socket an address, within the port range where one is given.
+    func openSockets(on loop: IOLoop, addresses: [HostAddress]) throws -> [SocketBinding] {
+        var bindings: [SocketBinding] = []
+        for (index, address) in addresses.enumerated() {
+            let configuration = UDPSocketConfiguration(
+                address: address.ip, port: options.network.portRange.map { .range($0) } ?? .any,
+                interfaceIndex: address.ip.isLinkLocal ? address.interfaceIndex : 0)
+            do {
+                let socket = try UDPSocket(loop: loop, configuration)
+                bindings.append(
+                    SocketBinding(
+                        socket: socket, interfaceName: address.interfaceName,
+                        preference: UInt16(clamping: 65_535 - index * 256)))
+            } catch {
+                for binding in bindings { binding.socket.close() }
+                throw CallSetupError("\(error)", status: .network)
+            }
+        }
+        return bindings
+    }
+
+    func hostAddresses() throws -> [HostAddress] {
+        var selection = AddressSelection()
+        selection.onlyInterfaces = options.network.interfaces
+        selection.allowsLoopback = !options.network.interfaces.isEmpty
+        do {
+            var found = try selection.selectFromSystem()
+            if found.isEmpty, options.network.interfaces.isEmpty {
+                // A machine without any network still calls itself: peers on this host, tests, containers.
+                selection.allowsLoopback = true
+                found = try selection.selectFromSystem()
+            }
+            guard !found.isEmpty else {
+                let names = options.network.interfaces
+                throw CallSetupError(
+                    names.isEmpty
+                        ? "no network interface is up"
+                        : "--interface \(names.joined(separator: ", ")): no such interface is up with an address; there are "
+                            + (try NetworkInterfaces.list().map(\.name).joined(separator: ", ")),
+                    status: .network)
+            }
+            return found
+        } catch let failure as SocketFailure {
+            throw CallSetupError("\(failure)", status: .network)
+        }
+    }
+
+    /// The addresses of the STUN servers. A name that cannot be resolved is an error: the flag asked for it.
+    func resolveServers() async throws -> [STUNServer] {
+        var servers: [STUNServer] = []
+        let resolver = Resolver()
+        for url in options.network.iceServers {
+            if let ip = IPAddress(url.host) {
+                servers.append(STUNServer(url: "\(url)", address: TransportAddress(ip, url.port)))
+                continue
+            }
+            do {
+                for ip in try await resolver.resolve(url.host).prefix(2) {
+                    servers.append(STUNServer(url: "\(url)", address: TransportAddress(ip, url.port)))
+                }
+            } catch {
+                throw CallSetupError("--ice-server \(url): \(error)", status: .network)
+            }
+        }
+        return servers
+    }
+
+    /// One thread a track, so that a long video encode does not delay the audio. A pipe cannot be opened twice and a
+    /// passthrough costs nothing, so those have one thread.
+    func makePublishers(
+        _ source: any MediaSource, kinds: [MediaKind], mids: [MediaKind: String], connection: PeerConnection,
+        clock: @escaping @Sendable () -> Instant
+    ) throws -> [PublisherThread] {
+        func publisher(_ source: any MediaSource, name: String) -> PublisherThread {
+            PublisherThread(
+                publisher: Publisher(
+                    source: source, mids: mids, audioBitrate: kinds.contains(.audio) ? audioBitrate : 0,
+                    videoBitrateCap: videoBitrate, limit: options.duration),
+                connection: connection, name: name, clock: clock)
+        }
+        guard kinds.count == 2, options.send != "-", !options.media.passthrough else {
+            return [publisher(source, name: "postern-encode")]
+        }
+        source.close()
+        return try kinds.compactMap { kind in
+            try openSource(tracks: [kind]).map { publisher($0, name: "postern-\(kind.rawValue)") }
+        }
+    }
+
+    func openKeyLog() -> FileHandle? {
+        guard let path = ProcessInfo.processInfo.environment["SSLKEYLOGFILE"], !path.isEmpty else { return nil }
+        if !FileManager.default.fileExists(atPath: path) {
+            _ = FileManager.default.createFile(
+                atPath: path, contents: nil, attributes: [.posixPermissions: 0o600])
+        }
+        guard let handle = FileHandle(forWritingAtPath: path) else {
+            reporter.log(.error, "SSLKEYLOGFILE \(path) cannot be written; keys are not logged")
+            return nil
+        }
+        _ = try? handle.seekToEnd()
+        return handle
+    }
+}

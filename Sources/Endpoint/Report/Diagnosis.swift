@@ -1,0 +1,120 @@
+import DTLSSRTP
+import ICE
+import Peer
+import Primitives
+
+/// One sentence on why a call did not do what it should, and the facts behind it. A pure fold over the journal.
+public struct Diagnosis: Hashable, Sendable {
+    public var sentence: String
+    public var facts: [String]
+    public var status: ExitStatus
+
+    public init(_ sentence: String, status: ExitStatus, facts: [String] = []) {
+        self.sentence = sentence
+        self.status = status
+        self.facts = facts
+    }
+
+    var json: JSONValue {
+        .object([.init("sentence", .string(sentence)), .init("facts", .array(facts.map(JSONValue.string)))])
+    }
+}
+
+extension Diagnosis {
+    /// What went wrong, `nil` where nothing did. Looks at the layers from below: the first that failed is the cause.
+    public init?(of journal: CallJournal, pairs: [StatisticsObject]) {
+        if case .failed(.dtls(let error)) = journal.connectionState {
+            self.init(
+                "DTLS failed: \(error)", status: .dtls,
+                facts: Self.facts(of: journal, pairs: pairs))
+            return
+        }
+        if journal.wasConnected {
+            switch journal.connectionState {
+            case .failed(let reason):
+                self.init(
+                    "the call stood and was lost: \(reason)", status: .lost,
+                    facts: Self.facts(of: journal, pairs: pairs))
+            case .disconnected:
+                self.init(
+                    "the call stood and was lost: checks on the selected pair went unanswered", status: .lost,
+                    facts: Self.facts(of: journal, pairs: pairs))
+            default:
+                return nil
+            }
+            return
+        }
+        if case .failed(.negotiation(let reason)) = journal.connectionState {
+            self.init("no agreement: \(reason)", status: .signaling)
+            return
+        }
+        guard journal.milestones[.bothDescriptionsKnown] != nil else {
+            self.init(
+                "the other side's description never came: nothing could be tried", status: .signaling,
+                facts: Self.facts(of: journal, pairs: pairs))
+            return
+        }
+        if journal.milestones[.iceConnected] != nil {
+            self.init(
+                "ICE connected, but DTLS did not complete in time", status: .dtls,
+                facts: Self.facts(of: journal, pairs: pairs))
+            return
+        }
+        self.init(Self.iceSentence(journal, pairs: pairs), status: .ice, facts: Self.facts(of: journal, pairs: pairs))
+    }
+
+    private static func iceSentence(_ journal: CallJournal, pairs: [StatisticsObject]) -> String {
+        func sum(_ name: String) -> Int { Int(pairs.reduce(0) { $0 + ($1[name]?.asDouble ?? 0) }) }
+        if journal.localCandidates.isEmpty {
+            return "ICE failed: there is no local candidate; no usable network interface was found"
+        }
+        if pairs.isEmpty {
+            return journal.remoteCandidateProblems.isEmpty
+                ? "ICE failed: the other side announced no candidate, and no check of its arrived"
+                : "ICE failed: none of the other side's candidates can be used"
+        }
+        let requests = sum("requestsSent")
+        let responses = sum("responsesReceived")
+        let received = sum("requestsReceived")
+        if received > 0, responses == 0 {
+            return "ICE failed: the other side's checks arrive (\(received)), but none of our \(requests) checks is "
+                + "answered: what we send does not reach it, or its answers do not come back"
+        }
+        if responses == 0 {
+            return "ICE failed: none of \(requests) checks on \(pairs.count) pairs was answered and no check arrived: "
+                + "nothing gets through between these addresses in either direction; a relay (TURN) or a port mapping "
+                + "is needed"
+        }
+        return "ICE failed: \(responses) of \(requests) checks were answered, but no pair was agreed on"
+    }
+
+    private static func facts(of journal: CallJournal, pairs: [StatisticsObject]) -> [String] {
+        var facts: [String] = []
+        for pair in pairs.prefix(20) {
+            func text(_ name: String) -> String {
+                switch pair[name] {
+                case .string(let value): value
+                case .integer(let value): "\(value)"
+                case .bool(let value): "\(value)"
+                case .number(let value): "\(value)"
+                case nil: "?"
+                }
+            }
+            facts.append(
+                "pair \(text("path")): \(text("state")), \(text("requestsSent")) sent, "
+                    + "\(text("responsesReceived")) answered, \(text("requestsReceived")) received"
+                    + (pair["lastEvent"].map { event in
+                        if case .string(let value) = event { ", last: \(value)" } else { "" }
+                    } ?? ""))
+        }
+        for (what, count) in journal.unreachable.sorted(by: { $0.key < $1.key }).prefix(20) {
+            facts.append("\(what) (\(count) times)")
+        }
+        for (reason, count) in journal.drops.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            facts.append("\(count) packets dropped: \(reason.rawValue)")
+        }
+        facts += journal.remoteCandidateProblems.prefix(10).map { "candidate not used: \($0)" }
+        facts += journal.refusedStreams.prefix(10)
+        return facts
+    }
+}

@@ -1,0 +1,80 @@
+import Primitives
+
+extension ICEAgent {
+    /// Times, counts and caps of an agent. The defaults are meant to be used.
+    public struct Configuration: Sendable {
+        public var role: ICERole
+        /// Answer checks and never send any (RFC 8445 §2.5). Such an agent is controlled.
+        public var isLite = false
+        public var stunServers: [STUNServer] = []
+        /// Only bases of these families are gathered on.
+        public var families: Set<IPAddress.Family> = [.ipv4, .ipv6]
+        public var nominationPolicy: NominationPolicy = .firstValidated
+        /// SOFTWARE of our messages (RFC 8489 §14.14); none says nothing about us.
+        public var software: String?
+
+        /// Ta, the time between first checks of pairs (RFC 8445 §14.2).
+        public var checkInterval: TimeDelta = .milliseconds(5)
+        /// First checks that may leave together before Ta spaces them.
+        public var checkBurst = 10
+        /// The wait after the first check of a pair; it doubles up to `maximumCheckTimeout` (deviates from RFC 8445
+        /// §14.3, whose 500 ms are too slow with loss).
+        public var initialCheckTimeout: TimeDelta = .milliseconds(100)
+        public var maximumCheckTimeout: TimeDelta = .milliseconds(500)
+        /// Checks of a pair before it counts as failed.
+        public var checkLimit = 7
+        /// How often failed pairs are tried again while there is patience.
+        public var recheckInterval: TimeDelta = .milliseconds(2_500)
+        /// No failure before this, counted from the remote description (RFC 8863 §3).
+        public var patience: TimeDelta = .milliseconds(39_500)
+
+        /// Between consent requests, times 0.8 ... 1.2 (RFC 7675 §5.1).
+        public var consentInterval: TimeDelta = .milliseconds(5_000)
+        public var consentExpiry: TimeDelta = .milliseconds(30_000)
+        /// How long a request stays unanswered before the state is `disconnected`.
+        public var disconnectAfter: TimeDelta = .milliseconds(3_000)
+
+        /// The first wait for a STUN server; it doubles (RFC 8489 §6.2.1, which says 500 ms).
+        public var serverTimeout: TimeDelta = .milliseconds(250)
+        /// Rc and Rm of RFC 8489 §6.2.1.
+        public var serverRequestLimit = 7
+        public var serverFinalWait: Int64 = 16
+        /// Gathering is complete after this, whatever servers do.
+        public var gatheringLimit: TimeDelta = .milliseconds(5_000)
+        /// A server-reflexive candidate's mapping is kept open at this pace until a pair is selected.
+        public var keepalive: TimeDelta = .milliseconds(15_000)
+
+        public var limits = Limits()
+
+        public init(role: ICERole) { self.role = role }
+    }
+
+    /// Caps of everything the network or signalling can make grow (invariant 5).
+    public struct Limits: Hashable, Sendable {
+        public var bases = 16
+        public var localCandidates = 64
+        public var remoteCandidates = 64
+        /// Remote candidates learnt from checks, within `remoteCandidates`' cap of signaled ones' neighbours.
+        public var peerReflexiveCandidates = 16
+        /// RFC 8445 §6.1.2.5.
+        public var pairs = 100
+        /// Checks from before the remote description.
+        public var earlyChecks = 32
+        /// Candidates from before the remote description.
+        public var earlyCandidates = 64
+        /// Requests to STUN servers, bases times servers.
+        public var serverRequests = 32
+        /// Unanswered requests remembered for a pair.
+        public var transactionsPerPair = 10
+        public init() {}
+    }
+
+    public enum NominationPolicy: Hashable, Sendable {
+        /// A second check with USE-CANDIDATE on the first pair that was validated, at once (RFC 8445 §8.1.1).
+        case firstValidated
+        /// USE-CANDIDATE in every check, as RFC 5245 §8.1.1.2 allowed and browsers do.
+        case everyCheck
+        /// Never; media flows on validated pairs.
+        case never
+    }
+}

@@ -1,0 +1,16 @@
+import Primitives
+
+/// What the owner of an agent has to know or do.
+public enum ICEEvent: Hashable, Sendable {
+    /// To be signaled. Its ufrag names the generation.
+    case localCandidate(Candidate)
+    case gatheringStateChanged(ICEGatheringState)
+    case connectionStateChanged(ICEConnectionState)
+    /// Where to send DTLS and media; `nil` stops all sending.
+    case sendingPathChanged(NetworkPath?)
+    case selectedPairChanged(local: Candidate, remote: Candidate, path: NetworkPath)
+    /// Nothing was answered for 30 s (RFC 7675 §5.1).
+    case consentExpired
+    /// The other side came with new credentials; ours are new now, too, and belong in the answer (RFC 8839 §4.4.2).
+    case restartedByRemote
+}

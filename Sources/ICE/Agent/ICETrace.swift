@@ -1,0 +1,71 @@
+import Primitives
+
+/// What happened inside, for people and for the diagnosis that is a fold over it.
+public enum ICETrace: Hashable, Sendable {
+    case checkSent(NetworkPath, CheckPurpose, useCandidate: Bool)
+    case checkSucceeded(NetworkPath, roundTrip: TimeDelta, mapped: TransportAddress?)
+    case checkFailed(NetworkPath, CheckFailure)
+    case requestAnswered(NetworkPath, useCandidate: Bool)
+    case requestRefused(NetworkPath, STUNErrorCode)
+    /// Authenticated and remembered, because the remote description or a base is not known yet.
+    case requestKept(NetworkPath, remoteUfrag: String)
+    case indicationReceived(NetworkPath)
+    case dropped(NetworkPath, ICEDropReason)
+    case pairAdded(NetworkPath, local: CandidateType, remote: CandidateType)
+    case pairRemoved(NetworkPath, because: String)
+    case pairStateChanged(NetworkPath, from: CandidatePair.State, to: CandidatePair.State)
+    case nominating(NetworkPath)
+    case nominated(NetworkPath)
+    /// The other side may have moved: the newcomer and the incumbent are both asked.
+    case challenged(incumbent: NetworkPath, by: NetworkPath)
+    /// The incumbent answered; nothing moves.
+    case challengeDeclined(incumbent: NetworkPath, by: NetworkPath)
+    case moved(from: NetworkPath?, to: NetworkPath)
+    /// The other side sees us at an address that is none of ours: we are behind a NAT or a proxy.
+    case seenAs(NetworkPath, mapped: TransportAddress)
+    case unreachable(NetworkPath, reason: String)
+    case remoteCandidate(Candidate)
+    case candidateIgnored(Candidate, ICECandidateRefusal)
+    case credentialsRefused
+    case serverAnswered(url: String, base: TransportAddress, mapped: TransportAddress)
+    case serverFailed(url: String, base: TransportAddress, reason: String)
+    case roleSwitched(to: ICERole, because: String)
+    case restarted(local: ICECredentials)
+    case timer(ICETimer)
+    case failed(ICEFailure)
+}
+
+extension ICETrace: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .checkSent(let path, let purpose, let use): "\(path): \(purpose) check sent\(use ? ", USE-CANDIDATE" : "")"
+        case .checkSucceeded(let path, let time, let mapped):
+            "\(path): check answered after \(time)" + (mapped.map { ", seen as \($0)" } ?? "")
+        case .checkFailed(let path, let failure): "\(path): check failed, \(failure)"
+        case .requestAnswered(let path, let use): "\(path): request answered\(use ? ", USE-CANDIDATE" : "")"
+        case .requestRefused(let path, let error): "\(path): request refused, \(error.code) \(error.reason)"
+        case .requestKept(let path, let ufrag): "\(path): request of ufrag \(ufrag) kept for later"
+        case .indicationReceived(let path): "\(path): indication"
+        case .dropped(let path, let reason): "\(path): dropped, \(reason)"
+        case .pairAdded(let path, let local, let remote): "\(path): pair \(local.sdpName)-\(remote.sdpName)"
+        case .pairRemoved(let path, let reason): "\(path): pair removed, \(reason)"
+        case .pairStateChanged(let path, let from, let to): "\(path): \(from) → \(to)"
+        case .nominating(let path): "\(path): being nominated"
+        case .nominated(let path): "\(path): nominated"
+        case .challenged(let incumbent, let path): "\(path): may replace \(incumbent)"
+        case .challengeDeclined(let incumbent, let path): "\(path): does not replace \(incumbent), which answers"
+        case .moved(let from, let path): "moved to \(path)" + (from.map { " from \($0)" } ?? "")
+        case .seenAs(let path, let mapped): "\(path): behind a NAT or proxy, seen as \(mapped)"
+        case .unreachable(let path, let reason): "\(path): unreachable, \(reason)"
+        case .remoteCandidate(let candidate): "remote candidate \(candidate)"
+        case .candidateIgnored(let candidate, let why): "candidate \(candidate) ignored: \(why.rawValue)"
+        case .credentialsRefused: "remote credentials are not well formed"
+        case .serverAnswered(let url, let base, let mapped): "\(url) sees \(base) as \(mapped)"
+        case .serverFailed(let url, let base, let reason): "\(url) from \(base): \(reason)"
+        case .roleSwitched(let role, let why): "now \(role): \(why)"
+        case .restarted(let credentials): "restarted, \(credentials)"
+        case .timer(let timer): "timer: \(timer)"
+        case .failed(let failure): "failed: \(failure)"
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import Primitives
+import RTP
+import SDP
+
+/// What was agreed in SDP, in the terms of the RTP streams.
+extension NegotiatedMedia {
+    var sends: Bool { !isRejected && direction.sends }
+    var receives: Bool { !isRejected && direction.receives }
+
+    /// The codec frames go out in: the first that carries media.
+    var sendCodec: NegotiatedCodec? { sendCodecs.first { $0.codec.isMedia } }
+
+    /// Retransmission payload type → the payload type it repairs, for what arrives.
+    var retransmissionTypes: [UInt8: UInt8] {
+        receivePayloadTypes.compactMapValues { payload in
+            if case .retransmission(let type) = payload { type } else { nil }
+        }
+    }
+
+    var codecsByPayloadType: [UInt8: NegotiatedCodec] {
+        receivePayloadTypes.compactMapValues { payload in
+            if case .media(let codec) = payload { codec } else { nil }
+        }
+    }
+
+    /// Numbers of the extensions that may arrive.
+    var receivedExtensions: HeaderExtensionMap { extensions { receiveExtension($0) } }
+    /// Numbers of the extensions we may send.
+    var sentExtensions: HeaderExtensionMap { extensions { sendExtension($0) } }
+
+    private func extensions(_ number: (String) -> UInt16?) -> HeaderExtensionMap {
+        var map = HeaderExtensionMap()
+        for kind in HeaderExtension.allCases { map[kind] = number(kind.uri).flatMap { UInt8(exactly: $0) } }
+        return map
+    }
+}
+
+extension Codec {
+    /// Whether frames of it are what a track is made of; events and comfort noise ride along.
+    var isMedia: Bool { self != .telephoneEvent && self != .comfortNoise }
+}
+
+extension SendStreamConfiguration {
+    init?(_ section: NegotiatedMedia, transceiver: TransceiverDescription, cname: String) {
+        guard let codec = section.sendCodec else { return nil }
+        var retransmission: Retransmission?
+        if let ssrc = transceiver.retransmissionSSRC, let payloadType = codec.retransmissionPayloadType {
+            retransmission = Retransmission(ssrc: ssrc, payloadType: payloadType)
+        }
+        let events = section.sendCodecs.first { $0.codec == .telephoneEvent && $0.clockRate == codec.clockRate }
+        self.init(
+            codec: codec.codec, payloadType: codec.payloadType, clockRate: Int(codec.clockRate),
+            ssrc: transceiver.ssrc, retransmission: retransmission, cname: cname, mid: section.mid,
+            extensions: section.sentExtensions, telephoneEventPayloadType: events?.payloadType)
+    }
+}
+
+extension ReceiveStreamConfiguration {
+    init(_ section: NegotiatedMedia, ssrc: SSRC, clockRate: Int) {
+        let codecs = section.codecsByPayloadType
+        let feedback = Set(codecs.values.flatMap(\.feedback))
+        self.init(
+            ssrc: ssrc, kind: section.kind ?? .audio, clockRate: clockRate, payloadTypes: codecs.mapValues(\.codec),
+            retransmissionPayloadTypes: section.retransmissionTypes, isNACKEnabled: feedback.contains("nack"),
+            keyframeRequests: feedback.contains("nack pli")
+                ? .pictureLossIndication : (feedback.contains("ccm fir") ? .fullIntraRequest : .none))
+    }
+}
+
+extension NegotiatedSession {
+    /// RFC 5506, where every section agreed to it: they share one transport.
+    var usesReducedSizeRTCP: Bool { acceptedMedia.allSatisfy(\.isRTCPReducedSize) }
+    var usesReceiverReferenceTime: Bool { acceptedMedia.contains(where: \.usesReceiverReferenceTime) }
+}

@@ -1,0 +1,91 @@
+import Primitives
+
+/// What a receive stream counted: the members of `RTCInboundRtpStreamStats` that RTP can know. Bytes are payload,
+/// without headers and padding.
+public struct ReceiveStatistics: Hashable, Sendable {
+    public var packetsReceived: UInt64 = 0
+    public var bytesReceived: UInt64 = 0
+    public var headerBytesReceived: UInt64 = 0
+    public var lastPacketReceivedAt: Instant?
+    public var retransmittedPacketsReceived: UInt64 = 0
+    public var retransmittedBytesReceived: UInt64 = 0
+    /// Came too late to be used.
+    public var packetsDiscarded: UInt64 = 0
+    public var packetsDuplicated: UInt64 = 0
+    /// Given up: never came, or not in time.
+    public var packetsSkipped: UInt64 = 0
+    /// Times packets were given up; each is a gap the decoder has to conceal (audio) or a wait for a keyframe (video).
+    public var skipEvents: UInt64 = 0
+    public var packetsMalformed: UInt64 = 0
+    public var packetsOfUnknownType: UInt64 = 0
+
+    public var framesReceived: UInt64 = 0
+    public var framesDropped: UInt64 = 0
+    public var keyFramesReceived: UInt64 = 0
+    /// Size of the last keyframe, pixels.
+    public var frameWidth: Int?
+    public var frameHeight: Int?
+
+    /// Sent by us. `nackCount` is messages, `nackedPackets` sequence numbers.
+    public var nackCount: UInt64 = 0
+    public var nackedPackets: UInt64 = 0
+    public var pliCount: UInt64 = 0
+    public var firCount: UInt64 = 0
+
+    /// From the first packet of a frame to its release, summed: seconds × frames for video, seconds × samples for audio.
+    public var jitterBufferDelay: Double = 0
+    /// Frames for video, samples for audio.
+    public var jitterBufferEmittedCount: UInt64 = 0
+
+    /// Video frames as released here; a renderer that delays them evenly sees the same.
+    public var freezeCount: UInt64 = 0
+    public var totalFreezesDuration: Double = 0
+    public var pauseCount: UInt64 = 0
+    public var totalPausesDuration: Double = 0
+    public var totalInterFrameDelay: Double = 0
+    public var totalSquaredInterFrameDelay: Double = 0
+
+    /// RFC 3550; filled in by `ReceiveStream.statistics`.
+    public var packetsLost: Int64 = 0
+    public var jitter: TimeDelta = .zero
+
+    public init() {}
+}
+
+/// Counts freezes as W3C webrtc-stats defines them: an interval between two frames of at least
+/// max(3 × average, average + 150 ms), where the average is that of the last 30 intervals. An interval over five
+/// seconds is a pause.
+struct FreezeTracker: Hashable, Sendable {
+    private var last: Instant?
+    private var intervals: [TimeDelta] = []
+    private var next = 0
+    private var sum: TimeDelta = .zero
+
+    mutating func note(frameAt now: Instant, into statistics: inout ReceiveStatistics) {
+        defer { last = now }
+        guard let last else { return }
+        let interval = Swift.max(now - last, .zero)
+        statistics.totalInterFrameDelay += interval.seconds
+        statistics.totalSquaredInterFrameDelay += interval.seconds * interval.seconds
+        if interval > .milliseconds(5_000) {
+            statistics.pauseCount += 1
+            statistics.totalPausesDuration += interval.seconds
+            return
+        }
+        if !intervals.isEmpty {
+            let average = sum / Int64(intervals.count)
+            if interval >= Swift.max(average * 3.0, average + .milliseconds(150)) {
+                statistics.freezeCount += 1
+                statistics.totalFreezesDuration += interval.seconds
+            }
+        }
+        if intervals.count < 30 {
+            intervals.append(interval)
+        } else {
+            sum -= intervals[next]
+            intervals[next] = interval
+            next = (next + 1) % 30
+        }
+        sum += interval
+    }
+}

@@ -1,0 +1,163 @@
+import Primitives
+
+/// One RTP stream we send, with the stream that repairs it.
+///
+/// Frames go in, packets come out, in the order they are to leave. Everything a packet needs is known here but two
+/// things that only its departure tells, the transport-wide sequence number and the send time; their places are noted
+/// in the packet and `OutboundPacket.stamp` fills them.
+///
+/// A packet costs one allocation. What was sent is kept as parts of the frames it was cut from, so that a lost packet
+/// can be made again without a copy having been kept. A packet asked for twice within three quarters of a round trip
+/// is sent once: the second wish was on its way before the first answer could arrive. (Not a whole round trip: jitter
+/// shortens the distance of two wishes that were a round trip apart.)
+///
+/// The first sequence numbers are below 2¹⁵, so that reordering around the first packets cannot make the far SRTP
+/// endpoint guess a wrong rollover counter (RFC 3711 §3.3.1).
+///
+/// Sender reports say where the media clock stands at the instant of the report, not at the last frame. Round trips
+/// are measured against the instants at which we sent the reports, so steps of the wall clock do no harm.
+public struct SendStream: Sendable {
+    public let configuration: SendStreamConfiguration
+    public internal(set) var statistics = SendStatistics()
+    public internal(set) var remote = RemoteReception()
+    /// Put into each packet when the extension is negotiated.
+    public var audioLevel: AudioLevel?
+
+    /// Number of the next packet, unwrapped.
+    var nextSequence: Int64
+    var nextRetransmission: Int64
+    let timestampOffset: UInt32
+    private var vp8: VP8PayloadFormat
+    var clock: MediaClockMap
+    var history: SendHistory
+    /// With the media section's name, for packets that must be placed without having been reported on.
+    private let fullTemplate: HeaderTemplate
+    private let leanTemplate: HeaderTemplate
+    let retransmissionTemplate: HeaderTemplate
+    /// Media time at which the telephone event under way began.
+    var toneBegan: Int64 = 0
+    /// Whether the far end has reported on this stream, and so knows its media section.
+    var isKnown = false
+    /// Packets and payload octets of the media SSRC alone, for sender reports.
+    var mediaPackets: UInt64 = 0
+    var mediaOctets: UInt64 = 0
+    var sentReports = BoundedQueue<(compact: UInt32, at: Instant)>(capacity: 16)
+    var lastCommands: [SSRC: UInt8] = [:]
+    var tones: TelephoneEventSender
+
+    /// - Parameter random: gives the first sequence numbers, the timestamp offset and the first picture id.
+    public init(_ configuration: SendStreamConfiguration, random: inout RandomSource) {
+        self.configuration = configuration
+        nextSequence = Int64.random(in: 1..<0x8000, using: &random)
+        nextRetransmission = Int64.random(in: 1..<0x8000, using: &random)
+        timestampOffset = UInt32.random(in: 0...UInt32.max, using: &random)
+        vp8 = VP8PayloadFormat(pictureID: UInt16.random(in: 0..<0x8000, using: &random))
+        clock = MediaClockMap(clockRate: configuration.clockRate)
+        history = SendHistory(capacity: configuration.historyCapacity, maximumAge: configuration.historyAge)
+        tones = TelephoneEventSender(clockRate: configuration.clockRate)
+        let isAudio = configuration.codec.kind == .audio
+        func template(_ ssrc: SSRC, _ payloadType: UInt8, mid: String?) -> HeaderTemplate {
+            HeaderTemplate(
+                ssrc: ssrc, payloadType: payloadType, extensions: configuration.extensions, mid: mid,
+                hasAudioLevel: isAudio)
+        }
+        let rtx = configuration.retransmission
+        fullTemplate = template(configuration.ssrc, configuration.payloadType, mid: configuration.mid)
+        leanTemplate = template(configuration.ssrc, configuration.payloadType, mid: nil)
+        retransmissionTemplate = template(
+            rtx?.ssrc ?? configuration.ssrc, rtx?.payloadType ?? configuration.payloadType, mid: configuration.mid)
+    }
+
+    /// Sequence number of the next media packet.
+    public var nextSequenceNumber: SequenceNumber { SequenceNumber(UInt16(truncatingIfNeeded: nextSequence)) }
+    public var hasSentMedia: Bool { mediaPackets > 0 }
+
+    // MARK: Media
+
+    /// Turns a frame into packets. Video is cut to fit; audio is one packet whatever its size, for it cannot be cut
+    /// (RFC 7587 §4.2). While a telephone event sounds, audio is silent (RFC 4733 §2.2).
+    public mutating func packetize(_ frame: EncodedFrame, at now: Instant, into packets: inout [OutboundPacket]) {
+        guard !frame.payload.isEmpty else {
+            statistics.framesDiscarded += 1
+            return
+        }
+        clock.note(timestamp: frame.timestamp, at: now)
+        let timestamp = rtpTimestamp(of: frame.timestamp)
+        if configuration.codec == .vp8 {
+            let template = frame.isKeyframe ? fullTemplate : self.template
+            let rtxRoom = configuration.retransmission == nil ? 0 : 2
+            let plan = FragmentPlan(
+                length: frame.payload.count,
+                maximum: configuration.maximumPacketSize - template.bytes.count - VP8PayloadFormat.descriptorLength
+                    - rtxRoom)
+            let pictureID = vp8.takePictureID()
+            for index in 0..<plan.count {
+                append(
+                    SentPacket(
+                        sequence: nextSequence, timestamp: timestamp, payloadType: configuration.payloadType,
+                        marker: index == plan.count - 1,
+                        descriptor: VP8PayloadFormat.descriptor(pictureID: pictureID, isFirst: index == 0),
+                        frame: frame.payload, range: plan.range(of: index), sentAt: now),
+                    template: template, into: &packets)
+            }
+        } else {
+            guard !tones.isSounding else { return }
+            append(
+                SentPacket(
+                    sequence: nextSequence, timestamp: timestamp, payloadType: configuration.payloadType,
+                    marker: frame.marker || mediaPackets == 0, descriptor: nil, frame: frame.payload,
+                    range: 0..<frame.payload.count, sentAt: now),
+                template: template, into: &packets)
+        }
+        statistics.framesSent += 1
+        if frame.isKeyframe { statistics.keyFramesSent += 1 }
+    }
+
+    /// The header of the next media packet.
+    var template: HeaderTemplate { isKnown ? leanTemplate : fullTemplate }
+
+    func rtpTimestamp(of mediaTime: Int64) -> RTPTimestamp { RTPTimestamp(timestampOffset) + mediaTime }
+
+    private mutating func append(
+        _ sent: SentPacket, template: HeaderTemplate, into packets: inout [OutboundPacket]
+    ) {
+        packets.append(packet(sent, template: template))
+        nextSequence += 1
+        mediaPackets &+= 1
+        mediaOctets &+= UInt64(sent.payloadLength)
+        count(headerBytes: template.bytes.count, payloadBytes: sent.payloadLength)
+        if configuration.historyCapacity > 0 { history.append(sent) }
+    }
+
+    /// Sends a payload of another type in the sequence of this stream (telephone events).
+    mutating func append(
+        payload: [UInt8], payloadType: UInt8, timestamp: RTPTimestamp, marker: Bool, at now: Instant,
+        into packets: inout [OutboundPacket]
+    ) {
+        append(
+            SentPacket(
+                sequence: nextSequence, timestamp: timestamp, payloadType: payloadType, marker: marker,
+                descriptor: nil, frame: payload, range: 0..<payload.count, sentAt: now),
+            template: template, into: &packets)
+    }
+
+    func packet(_ sent: SentPacket, template: HeaderTemplate) -> OutboundPacket {
+        let number = SequenceNumber(UInt16(truncatingIfNeeded: sent.sequence))
+        var bytes = template.begin(
+            sequence: number, timestamp: sent.timestamp, marker: sent.marker, room: sent.payloadLength)
+        bytes[1] = (bytes[1] & 0x80) | (sent.payloadType & 0x7F)
+        if let offset = template.audioLevelOffset, let audioLevel { bytes[offset] = audioLevel.byte }
+        if let descriptor = sent.descriptor { bytes.append(descriptor) }
+        bytes.append(contentsOf: sent.frame[sent.range])
+        return OutboundPacket(
+            bytes: bytes, ssrc: configuration.ssrc, sequence: number, payloadBytes: sent.payloadLength,
+            transportSequenceOffset: template.transportSequenceOffset, sendTimeOffset: template.sendTimeOffset,
+            marker: sent.marker)
+    }
+
+    mutating func count(headerBytes: Int, payloadBytes: Int) {
+        statistics.packetsSent &+= 1
+        statistics.headerBytesSent &+= UInt64(headerBytes)
+        statistics.bytesSent &+= UInt64(payloadBytes)
+    }
+}
