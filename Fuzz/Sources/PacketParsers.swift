@@ -76,7 +76,9 @@ func fuzzTelephoneEvent(_ bytes: [UInt8]) {
     var timestamp: Int64 = 0
     for start in stride(from: 0, to: bytes.count, by: 5) {
         timestamp += Int64(bytes[start]) - 64
-        guard let event = try? TelephoneEvent(parsing: bytes, in: start..<Swift.min(start + 5, bytes.count)) else { continue }
+        guard let event = try? TelephoneEvent(parsing: bytes, in: start..<Swift.min(start + 5, bytes.count)) else {
+            continue
+        }
         _ = receiver.receive(event, timestamp: timestamp)
         _ = TelephoneEvent.digit(of: event.event)
     }

@@ -4,7 +4,9 @@ import Primitives
 /// the time that passes before it and the lower twelve are its length; then its bytes. The last one may be short.
 struct Records: Sequence, IteratorProtocol {
     private var reader: ByteReader
-    private static let steps: [Int64] = [0, 1, 2, 5, 10, 20, 33, 50, 100, 200, 500, 1_000, 2_500, 5_000, 10_000, 40_000]
+    private static let steps: [Int64] = [
+        0, 1, 2, 5, 10, 20, 33, 50, 100, 200, 500, 1_000, 2_500, 5_000, 10_000, 40_000,
+    ]
     /// More make an input slow without making it new.
     private var left = 64
 

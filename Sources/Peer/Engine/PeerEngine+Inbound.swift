@@ -31,13 +31,15 @@ extension PeerEngine {
         var isRetransmission = false
         if case .retransmission(let base) = route {
             // Padding on the retransmission stream (a probe for bandwidth) is no packet of the media.
-            guard receivers[base]?.retransmissions.unwrap(&header, &packet) == true else { return }
+            guard let position = receivers.position(of: base),
+                receivers.values[position].retransmissions.unwrap(&header, &packet)
+            else { return }
             isRetransmission = true
         }
-        guard receivers[header.ssrc] != nil else { return }
-        receivers[header.ssrc]?.stream.receive(
+        guard let position = receivers.position(of: header.ssrc) else { return }
+        receivers.values[position].stream.receive(
             header, packet: packet, at: now, isRetransmission: isRetransmission, into: &receiveOutput)
-        drainReceiveStream(header.ssrc, at: now, into: &out)
+        drainReceiveStream(position, at: now, into: &out)
     }
 
     /// Media that the keys prove, from a path ICE does not know: the other side may have moved. The path is checked, never
@@ -58,8 +60,8 @@ extension PeerEngine {
     private mutating func route(
         _ header: RTPHeader, packet: [UInt8], at now: Instant, into out: inout Output
     ) -> Route? {
-        if receivers[header.ssrc] != nil { return .stream(header.ssrc) }
-        if let base = routes.retransmissions[header.ssrc], receivers[base] != nil { return .retransmission(of: base) }
+        if receivers.contains(header.ssrc) { return .stream(header.ssrc) }
+        if let base = routes.retransmissions[header.ssrc], receivers.contains(base) { return .retransmission(of: base) }
         return createRoute(header, packet: packet, at: now, into: &out)
     }
 
@@ -111,8 +113,9 @@ extension PeerEngine {
             refuse("\(inSection) streams in section \(section.mid) are the limit")
             return nil
         }
-        receivers[header.ssrc] = ReceiverState(section: section, ssrc: header.ssrc, clockRate: Int(codec.clockRate))
-        if let roundTrip = roundTripTime { receivers[header.ssrc]?.stream.roundTripTime = roundTrip }
+        var receiver = ReceiverState(section: section, ssrc: header.ssrc, clockRate: Int(codec.clockRate))
+        if let roundTrip = roundTripTime { receiver.stream.roundTripTime = roundTrip }
+        receivers[header.ssrc] = receiver
         if let report = orphanReports.removeValue(forKey: header.ssrc) { take(report, at: now, into: &out) }
         trace(
             .peer(.streamCreated(ssrc: header.ssrc, mid: section.mid, routedBy: rule)), at: now, into: &out)
@@ -121,8 +124,10 @@ extension PeerEngine {
 
     // MARK: What a stream gives out
 
-    mutating func drainReceiveStream(_ ssrc: SSRC, at now: Instant, into out: inout Output) {
-        guard let mid = receivers[ssrc]?.mid, !receiveOutput.isEmpty else { return }
+    mutating func drainReceiveStream(_ position: Int, at now: Instant, into out: inout Output) {
+        guard !receiveOutput.isEmpty else { return }
+        let ssrc = receivers.keys[position]
+        let mid = receivers.values[position].mid
         for entry in receiveOutput.trace { trace(.rtp(entry, ssrc), at: now, into: &out) }
         for event in receiveOutput.events {
             switch event {
@@ -131,15 +136,15 @@ extension PeerEngine {
                     frame.codec.kind == .video ? .firstVideoFrameReceived : .firstAudioFrameReceived, at: now,
                     into: &out)
                 out.events.append(.frame(frame, mid: mid))
-                receivers[ssrc]?.lastFrameTimestamp = frame.timestamp
-                if let report = receivers[ssrc]?.takeWaitingReport() {
+                receivers.values[position].lastFrameTimestamp = frame.timestamp
+                if let report = receivers.values[position].takeWaitingReport() {
                     out.events.append(.senderReport(mid: mid, ntp: report.ntp, timestamp: report.timestamp))
                 }
             case .sendNACK(let lost):
                 enqueueFeedback(
                     .genericNACK(GenericNACK(senderSSRC: feedbackSSRC, mediaSSRC: ssrc, lost: lost)), at: now)
             case .requestKeyframe:
-                enqueueFeedback(keyframeRequest(for: ssrc), at: now)
+                enqueueFeedback(keyframeRequest(for: position), at: now)
             case .telephoneEvent(let event):
                 out.events.append(.telephoneEvent(event, mid: mid))
             }
@@ -149,19 +154,21 @@ extension PeerEngine {
     }
 
     /// PLI where it was agreed, else FIR (RFC 5104 §4.3.1), which numbers its commands.
-    private mutating func keyframeRequest(for ssrc: SSRC) -> RTCPPacket {
-        guard receivers[ssrc]?.stream.configuration.keyframeRequests == .fullIntraRequest else {
+    private mutating func keyframeRequest(for position: Int) -> RTCPPacket {
+        let ssrc = receivers.keys[position]
+        guard receivers.values[position].stream.configuration.keyframeRequests == .fullIntraRequest else {
             return .pictureLossIndication(PictureLossIndication(senderSSRC: feedbackSSRC, mediaSSRC: ssrc))
         }
-        let command = receivers[ssrc]?.nextFullIntraCommand() ?? 0
+        let command = receivers.values[position].nextFullIntraCommand()
         return .fullIntraRequest(
             FullIntraRequest(senderSSRC: feedbackSSRC, entries: [.init(ssrc: ssrc, command: command)]))
     }
 
     /// Asks every video sender for a keyframe, after the path moved or the recorder began.
     public mutating func requestKeyframes(at now: Instant, into out: inout Output) {
-        for (ssrc, receiver) in receivers where receiver.stream.configuration.kind == .video {
-            enqueueFeedback(keyframeRequest(for: ssrc), at: now)
+        for position in receivers.values.indices
+        where receivers.values[position].stream.configuration.kind == .video {
+            enqueueFeedback(keyframeRequest(for: position), at: now)
         }
         flushFeedback(at: now, into: &out)
     }
@@ -200,12 +207,12 @@ extension PeerEngine {
         case .genericNACK(let nack):
             retransmit(nack, at: now, into: &out)
         case .pictureLossIndication(let request):
-            for mid in senders.keys.sorted() where senders[mid]?.stream.receive(request) == true {
-                keyframeAsked(mid: mid, at: now, into: &out)
+            for position in senders.values.indices where senders.values[position].stream.receive(request) {
+                keyframeAsked(of: position, at: now, into: &out)
             }
         case .fullIntraRequest(let request):
-            for mid in senders.keys.sorted() where senders[mid]?.stream.receive(request) == true {
-                keyframeAsked(mid: mid, at: now, into: &out)
+            for position in senders.values.indices where senders.values[position].stream.receive(request) {
+                keyframeAsked(of: position, at: now, into: &out)
             }
         case .transportFeedback(let feedback):
             apply(feedback, at: now)
@@ -213,7 +220,8 @@ extension PeerEngine {
             bandwidth.receive(remoteMaximum: Int(clamping: remb.bitrate), at: now)
         case .goodbye(let bye):
             for ssrc in bye.sources {
-                if let receiver = receivers[ssrc] { out.events.append(.remoteBye(mid: receiver.mid)) }
+                guard let position = receivers.position(of: ssrc) else { continue }
+                out.events.append(.remoteBye(mid: receivers.values[position].mid))
             }
         case .extendedReport(let report):
             let own = senders.values.map(\.stream.configuration.ssrc) + [feedbackSSRC]
@@ -228,26 +236,33 @@ extension PeerEngine {
     private static let maximumOrphanReports = 16
 
     private mutating func take(_ report: SenderReport, at now: Instant, into out: inout Output) {
-        guard receivers[report.ssrc] != nil else {
+        guard let position = receivers.position(of: report.ssrc) else {
             if orphanReports.count < Self.maximumOrphanReports { orphanReports[report.ssrc] = report }
             return
         }
-        receivers[report.ssrc]?.stream.noteSenderReport(ntp: report.ntp, rtp: report.timestamp, at: now)
-        if let mid = receivers[report.ssrc]?.mid, let known = receivers[report.ssrc]?.place(report) {
+        receivers.values[position].stream.noteSenderReport(ntp: report.ntp, rtp: report.timestamp, at: now)
+        if let known = receivers.values[position].place(report) {
+            let mid = receivers.values[position].mid
             out.events.append(.senderReport(mid: mid, ntp: known.ntp, timestamp: known.timestamp))
         }
     }
 
     private mutating func apply(_ block: ReportBlock, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == block.ssrc })?.key else { return }
-        senders[mid]?.stream.receive(report: block, at: now)
+        guard let position = senderPosition(of: block.ssrc) else { return }
+        senders.values[position].stream.receive(report: block, at: now)
         bandwidth.receive(
             fractionLost: Double(block.fractionLost) / 256, roundTripTime: roundTripTime, at: now)
-        out.events.append(.lossReported(mid: mid, fraction: Double(block.fractionLost) / 256))
+        out.events.append(.lossReported(mid: senders.keys[position], fraction: Double(block.fractionLost) / 256))
     }
 
-    private mutating func keyframeAsked(mid: String, at now: Instant, into out: inout Output) {
-        if senders[mid]?.grantsKeyframe(at: now) == true { out.events.append(.keyframeRequested(mid: mid)) }
+    private mutating func keyframeAsked(of position: Int, at now: Instant, into out: inout Output) {
+        guard senders.values[position].grantsKeyframe(at: now) else { return }
+        out.events.append(.keyframeRequested(mid: senders.keys[position]))
+    }
+
+    /// The sender whose media SSRC this is.
+    func senderPosition(of ssrc: SSRC) -> Int? {
+        senders.values.firstIndex { $0.stream.configuration.ssrc == ssrc }
     }
 }
 

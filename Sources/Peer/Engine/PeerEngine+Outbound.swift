@@ -11,17 +11,19 @@ extension PeerEngine {
     public mutating func send(
         _ frame: EncodedFrame, mid: String, at now: Instant, into out: inout Output
     ) -> DropReason? {
-        if let reason = refusal(of: mid) {
+        let position = senders.position(of: mid)
+        guard let position, refusal(of: position) == nil else {
+            let reason = position.flatMap { refusal(of: $0) } ?? (srtp == nil ? .notConnected : .directionInactive)
             trace(.peer(.frameRefused(mid: mid, reason: reason)), at: now, into: &out)
             return reason
         }
         guard pacer.hasRoom else {
-            senders[mid]?.framesDropped += 1
+            senders.values[position].framesDropped += 1
             trace(.peer(.frameRefused(mid: mid, reason: .queueFull)), at: now, into: &out)
             return .queueFull
         }
         packetScratch.removeAll(keepingCapacity: true)
-        senders[mid]?.stream.packetize(frame, at: now, into: &packetScratch)
+        senders.values[position].stream.packetize(frame, at: now, into: &packetScratch)
         note(frame.codec.kind == .video ? .firstVideoFrameSent : .firstAudioFrameSent, at: now, into: &out)
         let priority: PacerPriority = frame.codec.kind == .video ? .video : .audio
         for packet in packetScratch {
@@ -32,25 +34,22 @@ extension PeerEngine {
         releasePaced(at: now, into: &out)
         // The first sender report leaves with the first media, so that the other side can synchronise at once.
         reports.noteMediaSent(at: now)
-        if senders[mid]?.noteFirstFrame() == true { reports.reportSoon(at: now) }
+        if senders.values[position].noteFirstFrame() { reports.reportSoon(at: now) }
         flushFeedback(at: now, into: &out)
         return nil
     }
 
-    private func refusal(of mid: String) -> DropReason? {
+    private func refusal(of position: Int) -> DropReason? {
         if isClosed || srtp == nil { return .notConnected }
-        guard let sender = senders[mid] else { return .directionInactive }
-        if !sender.isActive { return .directionInactive }
+        if !senders.values[position].isActive { return .directionInactive }
         return ice.sendingPath == nil ? .noConsent : nil
     }
 
     mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == nack.mediaSSRC })?.key else {
-            return
-        }
+        guard let position = senderPosition(of: nack.mediaSSRC) else { return }
         packetScratch.removeAll(keepingCapacity: true)
         let roundTrip = roundTripTime
-        senders[mid]?.stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
+        senders.values[position].stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
         for packet in packetScratch {
             pacer.enqueue(
                 PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .retransmission, at: now)
@@ -92,12 +91,12 @@ extension PeerEngine {
     private mutating func addProbePadding(at now: Instant) {
         let needed = pacer.paddingNeeded(at: now)
         guard needed > 0,
-            let mid = senders.first(where: { $0.value.isActive && $0.value.stream.configuration.retransmission != nil }
-            )?
-            .key
+            let position = senders.values.firstIndex(where: {
+                $0.isActive && $0.stream.configuration.retransmission != nil
+            })
         else { return }
         packetScratch.removeAll(keepingCapacity: true)
-        senders[mid]?.stream.probe(bytes: needed, at: now, into: &packetScratch)
+        senders.values[position].stream.probe(bytes: needed, at: now, into: &packetScratch)
         for packet in packetScratch {
             pacer.enqueue(PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .padding, at: now)
         }
@@ -105,11 +104,10 @@ extension PeerEngine {
     }
 
     private mutating func depart(_ packet: inout OutboundPacket, at now: Instant, into out: inout Output) {
-        let repeats = packet.isRetransmission ? plainRepeater(of: packet) : nil
-        if let mid = repeats {
+        if packet.isRetransmission, let position = plainSender(of: packet.ssrc) {
             // The same SRTP index with other contents (a newer stamp) would use a key and nonce twice (RFC 7714 §8.1), so
             // what leaves is what left the first time, bit for bit.
-            guard let sent = senders[mid]?.sentPackets[packet.sequence] else { return }
+            guard let sent = senders.values[position].sentPackets[packet.sequence] else { return }
             _ = transmit(sent, into: &out)
             return
         }
@@ -127,24 +125,19 @@ extension PeerEngine {
         }
         var bytes: [UInt8] = []
         swap(&bytes, &packet.bytes)
-        if !packet.isRetransmission, let mid = plainSender(of: packet.ssrc) {
-            senders[mid]?.sentPackets.note(bytes, sequence: packet.sequence)
+        if !packet.isRetransmission, let position = plainSender(of: packet.ssrc),
+            senders.values[position].stream.configuration.codec.kind == .video
+        {
+            senders.values[position].sentPackets.note(bytes, sequence: packet.sequence)
         }
         if transmit(bytes, into: &out) { note(.firstRTPSent, at: now, into: &out) }
     }
 
-    /// The section whose stream repeats packets plainly, under their own SSRC, because RTX was not agreed.
-    private func plainSender(of ssrc: SSRC) -> String? {
-        senders.first {
-            $0.value.stream.configuration.ssrc == ssrc && $0.value.stream.configuration.retransmission == nil
-                && $0.value.stream.configuration.codec.kind == .video
-        }?.key
-    }
-
-    private func plainRepeater(of packet: OutboundPacket) -> String? {
-        senders.first {
-            $0.value.stream.configuration.ssrc == packet.ssrc && $0.value.stream.configuration.retransmission == nil
-        }?.key
+    /// The sender whose stream repeats packets plainly, under their own SSRC, because RTX was not agreed.
+    private func plainSender(of ssrc: SSRC) -> Int? {
+        senders.values.firstIndex {
+            $0.stream.configuration.ssrc == ssrc && $0.stream.configuration.retransmission == nil
+        }
     }
 
     mutating func publishTargetBitrate(into out: inout Output) {

@@ -128,7 +128,8 @@ extension PeerEngine {
         note(.bothDescriptionsKnown, at: now, into: &out)
         guard agreed.acceptedMedia.isEmpty || hasUsableFingerprint(agreed) else {
             return setConnectionState(
-                .failed(.negotiation("no fingerprint of a hash function that can be checked (sha-256 … sha-512, sha-1)")),
+                .failed(
+                    .negotiation("no fingerprint of a hash function that can be checked (sha-256 … sha-512, sha-1)")),
                 into: &out)
         }
         let former = session
@@ -142,26 +143,24 @@ extension PeerEngine {
     }
 
     private mutating func applySection(_ section: NegotiatedMedia) {
-        if let id = section.transceiver, section.sends, senders[section.mid] == nil,
+        if let id = section.transceiver, section.sends, !senders.contains(section.mid),
             let transceiver = negotiator[id],
             let configuration = SendStreamConfiguration(section, transceiver: transceiver, cname: negotiator.cname)
         {
             senders[section.mid] = SenderState(stream: SendStream(configuration, random: &random))
-            feedbackSSRC = senders[section.mid]?.stream.configuration.ssrc ?? feedbackSSRC
+            feedbackSSRC = configuration.ssrc
         }
-        senders[section.mid]?.isActive = section.sends
+        if let position = senders.position(of: section.mid) { senders.values[position].isActive = section.sends }
         if section.isRejected { senders[section.mid] = nil }
         if section.receives {
-            for (ssrc, receiver) in receivers where receiver.mid == section.mid {
-                receivers[ssrc]?.stream.adopt(
+            for position in receivers.values.indices where receivers.values[position].mid == section.mid {
+                receivers.values[position].stream.adopt(
                     payloadTypes: section.codecsByPayloadType.mapValues(\.codec),
                     retransmissionPayloadTypes: section.retransmissionTypes)
             }
         } else {
-            for (ssrc, receiver) in receivers where receiver.mid == section.mid {
-                receivers[ssrc] = nil
-                routes.retransmissions = routes.retransmissions.filter { $0.value != ssrc }
-            }
+            receivers.removeAll { $0.mid == section.mid }
+            routes.retransmissions = routes.retransmissions.filter { receivers.contains($0.value) }
         }
     }
 }

@@ -74,7 +74,8 @@ extension PeerEngine {
         // The other side moved or came back: its decoder may miss what was sent into the void.
         if srtp != nil {
             setConnectionState(.connected, into: &out)
-            for mid in senders.keys where senders[mid]?.stream.configuration.codec.kind == .video {
+            for (mid, sender) in zip(senders.keys, senders.values)
+            where sender.stream.configuration.codec.kind == .video {
                 out.events.append(.keyframeRequested(mid: mid))
             }
             requestKeyframes(at: now, into: &out)

@@ -47,8 +47,9 @@ public struct PeerEngine {
     var extensions = HeaderExtensionMap()
     /// Whom feedback is from: one of our sending streams, or an SSRC of our own where we only receive.
     var feedbackSSRC: SSRC
-    var senders: [String: SenderState] = [:]
-    var receivers: [SSRC: ReceiverState] = [:]
+    /// By the section's MID.
+    var senders = StateTable<String, SenderState>()
+    var receivers = StateTable<SSRC, ReceiverState>()
     var routes = RoutingTable()
     var reports: ReportScheduler
     /// Feedback that waits for its turn.
@@ -105,7 +106,9 @@ public struct PeerEngine {
         result = earliest(result, reports.deadline)
         result = earliest(result, transportFeedback.deadline)
         result = earliest(result, bandwidth.deadline)
-        for receiver in receivers.values { result = earliest(result, receiver.stream.deadline) }
+        for position in receivers.values.indices {
+            result = earliest(result, receivers.values[position].stream.deadline)
+        }
         return result
     }
 
@@ -120,9 +123,10 @@ public struct PeerEngine {
             drainDTLS(at: now, into: &out)
         }
         guard srtp != nil else { return }
-        for ssrc in receivers.keys where receivers[ssrc]?.stream.deadline.map({ $0 <= now }) == true {
-            receivers[ssrc]?.stream.advance(to: now, into: &receiveOutput)
-            drainReceiveStream(ssrc, at: now, into: &out)
+        for position in receivers.values.indices {
+            guard let due = receivers.values[position].stream.deadline, due <= now else { continue }
+            receivers.values[position].stream.advance(to: now, into: &receiveOutput)
+            drainReceiveStream(position, at: now, into: &out)
         }
         if let due = transportFeedback.deadline, due <= now { queueTransportFeedback(at: now) }
         flushFeedback(at: now, into: &out)

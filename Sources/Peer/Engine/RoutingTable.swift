@@ -33,14 +33,16 @@ struct RoutingTable: Sendable {
 
     /// The stream a retransmission SSRC repairs: by FID group, else the only stream of its section that fits.
     func base(
-        ofRetransmission ssrc: SSRC, in section: NegotiatedMedia, receivers: [SSRC: ReceiverState]
+        ofRetransmission ssrc: SSRC, in section: NegotiatedMedia, receivers: StateTable<SSRC, ReceiverState>
     ) -> SSRC? {
         if let base = section.remoteRetransmissionSSRCs.first(where: { $0.value == ssrc })?.key {
-            return receivers[base] == nil ? nil : base
+            return receivers.contains(base) ? base : nil
         }
         let taken = Set(retransmissions.values)
-        let candidates = receivers.filter { $0.value.mid == section.mid && !taken.contains($0.key) }
-        return candidates.count == 1 ? candidates.first?.key : nil
+        let candidates = zip(receivers.keys, receivers.values).filter { key, receiver in
+            receiver.mid == section.mid && !taken.contains(key)
+        }
+        return candidates.count == 1 ? candidates[0].0 : nil
     }
 }
 
