@@ -20,6 +20,7 @@ extension PeerEngine {
             return
         }
         note(.firstRTPReceived, at: now, into: &out)
+        if datagram.path != ice.sendingPath { noteTraffic(on: datagram.path, at: now, into: &out) }
         guard var header = try? RTPHeader(parsing: packet) else {
             drop(datagram, .rtp, .malformed, at: now, into: &out)
             return
@@ -37,6 +38,12 @@ extension PeerEngine {
         receivers[header.ssrc]?.stream.receive(
             header, packet: packet, at: now, isRetransmission: isRetransmission, into: &receiveOutput)
         drainReceiveStream(header.ssrc, at: now, into: &out)
+    }
+
+    /// Only the other side can have sent this: if it moved, its new path is worth a check. Nothing moves on data alone.
+    private mutating func noteTraffic(on path: NetworkPath, at now: Instant, into out: inout Output) {
+        ice.noteTraffic(on: path, at: now, into: &iceOutput)
+        drainICE(at: now, into: &out)
     }
 
     // MARK: Routing (RFC 8843 §9.2)
@@ -96,7 +103,7 @@ extension PeerEngine {
             refuse("payload type \(header.payloadType) was not agreed for section \(section.mid)")
             return nil
         }
-        let inSection = receivers.values.count(where: { $0.mid == section.mid })
+        let inSection = receivers.keys(where: { $0.mid == section.mid }).count
         guard inSection < configuration.limits.receiveStreamsPerSection else {
             counters.packetsDropped += 1
             refuse("\(inSection) streams in section \(section.mid) are the limit")
@@ -151,7 +158,7 @@ extension PeerEngine {
 
     /// Asks every video sender for a keyframe, after the path moved or the recorder began.
     public mutating func requestKeyframes(at now: Instant, into out: inout Output) {
-        for (ssrc, receiver) in receivers where receiver.stream.configuration.kind == .video {
+        for ssrc in receivers.keys(where: { $0.stream.configuration.kind == .video }) {
             enqueueFeedback(keyframeRequest(for: ssrc), at: now)
         }
         flushFeedback(at: now, into: &out)
@@ -230,7 +237,7 @@ extension PeerEngine {
     }
 
     private mutating func apply(_ block: ReportBlock, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == block.ssrc })?.key else { return }
+        guard let mid = senders.firstKey(where: { $0.stream.configuration.ssrc == block.ssrc }) else { return }
         senders[mid]?.stream.receive(report: block, at: now)
         bandwidth.receive(
             fractionLost: Double(block.fractionLost) / 256, roundTripTime: roundTripTime, at: now)

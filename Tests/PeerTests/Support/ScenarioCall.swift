@@ -54,12 +54,15 @@ final class ScenarioCall {
     var keepsWire = false
     private(set) var wire: [Departure] = []
     var digestsWire = false
-    private(set) var wireDigest = Hasher()
+    private(set) var wireDigest = Digest()
     private(set) var datagrams = 0
     private(set) var bytes = 0
     private var lastDepartures: [[PacketClass: Instant]] = [[:], [:]]
     private var firstArrivals: [[PacketClass: Instant]] = [[:], [:]]
     private var departures: [[PacketClass: Int]] = [[:], [:]]
+    /// When a path was last answered by a STUN success, for the rule that nothing but STUN leaves without it.
+    private var lastSuccess: [[NetworkPath: Instant]] = [[:], [:]]
+    private(set) var lastConsent: [Instant?] = [nil, nil]
 
     static let stepBudget = 20_000
     static let unixStart: Int64 = 1_700_000_000_000_000_000
@@ -216,6 +219,10 @@ final class ScenarioCall {
         let now = now
         let kind = PacketClass(datagram.bytes)
         if firstArrivals[side.rawValue][kind] == nil { firstArrivals[side.rawValue][kind] = now }
+        if kind == .stun, datagram.bytes.prefix(2) == [1, 1] {
+            lastSuccess[side.rawValue][datagram.path] = now
+            lastConsent[side.rawValue] = now
+        }
         let peer = self[side]
         peer.engine.receive(datagram, at: now, into: &peer.out)
         try drain(peer)
@@ -226,7 +233,8 @@ final class ScenarioCall {
         if let due = peer.engine.deadline, due <= now {
             peer.engine.advance(to: now, into: &peer.out)
             if let next = peer.engine.deadline, next <= now {
-                throw ScenarioError("\(side)'s engine broke its promise: advanced to \(now), deadline \(next)", self)
+                throw ScenarioError("\(side)'s engine broke its promise: advanced to \(now), deadline \(next) of "
+                        + (peer.engine.nextTimer?.rawValue ?? "nothing"), self)
             }
             try drain(peer)
         }
@@ -252,7 +260,7 @@ final class ScenarioCall {
 
     private func drain(_ peer: ScenarioPeer) throws {
         guard !peer.out.isEmpty else { return }
-        for datagram in peer.out.datagrams { depart(datagram, from: peer) }
+        for datagram in peer.out.datagrams { try depart(datagram, from: peer) }
         for entry in peer.out.trace { peer.note(entry) }
         let events = peer.out.events
         peer.out.removeAll()
@@ -273,19 +281,24 @@ final class ScenarioCall {
         }
     }
 
-    private func depart(_ datagram: Datagram, from peer: ScenarioPeer) {
+    private func depart(_ datagram: Datagram, from peer: ScenarioPeer) throws {
         var datagram = datagram
         guard onDeparture?(peer.side, &datagram) ?? true else { return }
         let kind = PacketClass(datagram.bytes)
+        if kind != .stun {
+            // RFC 7675 §5.1, in every scenario: consent of this very path, less than 30 s ago.
+            guard let consent = lastSuccess[peer.side.rawValue][datagram.path], now - consent < .milliseconds(30_000)
+            else { throw ScenarioError("\(peer.side) sends \(kind) on \(datagram.path) without consent", self) }
+        }
         lastDepartures[peer.side.rawValue][kind] = now
         departures[peer.side.rawValue][kind, default: 0] += 1
         datagrams += 1
         bytes += datagram.bytes.count
         if keepsWire { wire.append(Departure(at: now, side: peer.side, kind: kind, size: datagram.bytes.count)) }
         if digestsWire {
-            wireDigest.combine(now.nanoseconds)
-            wireDigest.combine(datagram.path)
-            unsafe datagram.bytes.withUnsafeBytes { unsafe wireDigest.combine(bytes: $0) }
+            wireDigest.combine(UInt64(truncatingIfNeeded: now.nanoseconds))
+            wireDigest.combine(UInt64(datagram.path.remote.port) << 16 | UInt64(datagram.path.local.port))
+            wireDigest.combine(datagram.bytes)
         }
         simulation.send(datagram, from: peer.host, at: now)
     }
@@ -337,6 +350,14 @@ final class ScenarioCall {
         {
             try actions.remove(at: index).body(self)
         }
+    }
+
+    /// Stops the sources and lets what is under way arrive.
+    func stopMedia(draining length: TimeDelta = .milliseconds(2_000)) throws {
+        for side in Side.allCases {
+            for index in self[side].tracks.indices { self[side].tracks[index].isPaused = true }
+        }
+        try run(for: length)
     }
 
     // MARK: The network

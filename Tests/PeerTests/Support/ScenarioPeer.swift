@@ -42,7 +42,7 @@ final class ScenarioPeer {
     var keepsTrace = false
     /// A digest of the text of every trace entry, where asked for.
     var digestsTrace = false
-    private(set) var traceDigest = Hasher()
+    private(set) var traceDigest = Digest()
 
     init(side: Side, host: HostID, engine: PeerEngine) {
         self.side = side
@@ -95,7 +95,7 @@ final class ScenarioPeer {
     func note(_ entry: TraceEvent) {
         traceCount += 1
         if keepsTrace { trace.append(entry) }
-        if digestsTrace { traceDigest.combine("\(entry)") }
+        if digestsTrace { traceDigest.combine(Array("\(entry)".utf8)) }
         guard case .peer(let peer) = entry.detail else { return }
         switch peer {
         case .milestone(let milestone): milestones[milestone] = entry.time
