@@ -38,14 +38,14 @@ extension PeerEngine {
     }
 
     private func refusal(of mid: String) -> DropReason? {
-        if isClosed || srtp == nil { return .notConnected }
+        if isClosed || srtp == nil || connectionState == .closed { return .notConnected }
         guard let sender = senders[mid] else { return .directionInactive }
         if !sender.isActive { return .directionInactive }
         return ice.sendingPath == nil ? .noConsent : nil
     }
 
     mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == nack.mediaSSRC })?.key else {
+        guard let mid = senders.firstKey(where: { $0.stream.configuration.ssrc == nack.mediaSSRC }) else {
             return
         }
         packetScratch.removeAll(keepingCapacity: true)
@@ -62,12 +62,25 @@ extension PeerEngine {
     mutating func releasePaced(at now: Instant, into out: inout Output) {
         // A probe needs padding to keep its rate; without a retransmission stream there is none to be had.
         while let probe = bandwidth.takeProbe() {
-            if senders.values.contains(where: { $0.isActive && $0.stream.configuration.retransmission != nil }) {
-                pacer.start(probe)
-            }
+            if probeSender != nil { pacer.start(probe) }
         }
-        addProbePadding(at: now)
-        pacer.release(at: now, into: &pacedScratch)
+        // What one release lets go belongs to one probe or to none, so there may be more to let go at this instant.
+        for _ in 0..<Self.maximumReleases {
+            addProbePadding(at: now)
+            pacer.release(at: now, into: &pacedScratch)
+            departReleased(at: now, into: &out)
+            guard let due = pacer.deadline, due <= now else { return }
+        }
+    }
+
+    private static let maximumReleases = 16
+
+    /// The section whose retransmission stream carries padding.
+    private var probeSender: String? {
+        senders.firstKey { $0.isActive && $0.stream.configuration.retransmission != nil }
+    }
+
+    private mutating func departReleased(at now: Instant, into out: inout Output) {
         guard !pacedScratch.isEmpty else { return }
         // Moved out while it is walked, so that each packet's bytes have one owner and are protected in place.
         var leaving: [PacedPacket] = []
@@ -80,11 +93,7 @@ extension PeerEngine {
     /// Where media alone does not fill a probe for bandwidth, old packets are sent again on a retransmission stream.
     private mutating func addProbePadding(at now: Instant) {
         let needed = pacer.paddingNeeded(at: now)
-        guard needed > 0,
-            let mid = senders.first(where: { $0.value.isActive && $0.value.stream.configuration.retransmission != nil }
-            )?
-            .key
-        else { return }
+        guard needed > 0, let mid = probeSender else { return }
         packetScratch.removeAll(keepingCapacity: true)
         senders[mid]?.stream.probe(bytes: needed, at: now, into: &packetScratch)
         for packet in packetScratch {

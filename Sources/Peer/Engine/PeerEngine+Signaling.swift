@@ -144,21 +144,18 @@ extension PeerEngine {
     private mutating func applySection(_ section: NegotiatedMedia) {
         if let id = section.transceiver, section.sends, senders[section.mid] == nil,
             let transceiver = negotiator[id],
-            let configuration = SendStreamConfiguration(section, transceiver: transceiver, cname: negotiator.cname)
+            var settings = SendStreamConfiguration(section, transceiver: transceiver, cname: negotiator.cname)
         {
-            senders[section.mid] = SenderState(stream: SendStream(configuration, random: &random))
+            settings.firstSequenceNumber = configuration.firstSequenceNumber
+            settings.firstTimestamp = configuration.firstTimestamp
+            senders[section.mid] = SenderState(stream: SendStream(settings, random: &random))
             feedbackSSRC = senders[section.mid]?.stream.configuration.ssrc ?? feedbackSSRC
         }
         senders[section.mid]?.isActive = section.sends
         if section.isRejected { senders[section.mid] = nil }
-        if section.receives {
-            for (ssrc, receiver) in receivers where receiver.mid == section.mid {
-                receivers[ssrc]?.stream.adopt(
-                    payloadTypes: section.codecsByPayloadType.mapValues(\.codec),
-                    retransmissionPayloadTypes: section.retransmissionTypes)
-            }
-        } else {
-            for (ssrc, receiver) in receivers where receiver.mid == section.mid {
+        for ssrc in receivers.keys(where: { $0.mid == section.mid }) { receivers[ssrc]?.adopt(section) }
+        if !section.receives {
+            for ssrc in receivers.keys(where: { $0.mid == section.mid }) {
                 receivers[ssrc] = nil
                 routes.retransmissions = routes.retransmissions.filter { $0.value != ssrc }
             }
