@@ -103,8 +103,7 @@ extension PeerEngine {
     }
 
     private mutating func depart(_ packet: inout OutboundPacket, at now: Instant, into out: inout Output) {
-        let repeats = packet.isRetransmission ? plainRepeater(of: packet) : nil
-        if let mid = repeats {
+        if packet.isRetransmission, let mid = plainSender(of: packet.ssrc) {
             // The same SRTP index with other contents (a newer stamp) would use a key and nonce twice (RFC 7714 §8.1), so
             // what leaves is what left the first time, bit for bit.
             guard let sent = senders[mid]?.sentPackets[packet.sequence] else { return }
@@ -133,16 +132,10 @@ extension PeerEngine {
 
     /// The section whose stream repeats packets plainly, under their own SSRC, because RTX was not agreed.
     private func plainSender(of ssrc: SSRC) -> String? {
-        senders.first {
-            $0.value.stream.configuration.ssrc == ssrc && $0.value.stream.configuration.retransmission == nil
-                && $0.value.stream.configuration.codec.kind == .video
-        }?.key
-    }
-
-    private func plainRepeater(of packet: OutboundPacket) -> String? {
-        senders.first {
-            $0.value.stream.configuration.ssrc == packet.ssrc && $0.value.stream.configuration.retransmission == nil
-        }?.key
+        senders.firstKey { sender in
+            let settings = sender.stream.configuration
+            return settings.ssrc == ssrc && settings.retransmission == nil && settings.codec.kind == .video
+        }
     }
 
     mutating func publishTargetBitrate(into out: inout Output) {
