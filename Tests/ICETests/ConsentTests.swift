@@ -75,6 +75,18 @@ import Testing
         #expect(peer.agent.failure == nil)
     }
 
+    @Test func aPairAnsweredLongAgoDoesNotStepInWhenConsentEnds() throws {
+        var peer = try Self.connected()
+        try peer.answerAll(peer.check(from: "198.51.100.1:6000"))
+        #expect(peer.agent.pairs.map(\.state) == [.succeeded, .succeeded])
+        try peer.run(for: .seconds(60))
+        #expect(peer.agent.pairs.map(\.state) == [.succeeded, .succeeded])
+        try peer.run(for: .seconds(40), silent: [Self.remote, "198.51.100.1:6000"])
+        #expect(peer.agent.sendingPath == nil)
+        let paths = peer.out.events.compactMap { if case .sendingPathChanged(let path) = $0 { path } else { nil } }
+        #expect(paths.isEmpty)
+    }
+
     @Test func aRequestOfTheOtherSideIsNoConsent() throws {
         var peer = try Self.connected()
         let last = try #require(peer.agent.selectedPair?.lastResponseReceived)

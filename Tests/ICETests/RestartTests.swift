@@ -34,6 +34,14 @@ import Testing
         #expect(wire.a.agent.selectedPair?.id != pair.id)
         #expect(wire.a.isNominated && wire.b.isNominated)
         #expect(wire.a.agent.connectionState == .completed && wire.b.agent.connectionState == .completed)
+        // Nothing is asked under the old names any more.
+        let settled = wire.now
+        wire.run(for: .seconds(20))
+        let late = try requests(wire.a.sent.filter { $0.at > settled }.map(\.datagram)).map {
+            try #require(try STUNMessage(parsing: $0.bytes).username)
+        }
+        let names = "\(wire.b.agent.localCredentials.ufrag):\(wire.a.agent.localCredentials.ufrag)"
+        #expect(!late.isEmpty && late.allSatisfy { $0 == names })
         // The path is the same one, and sending never paused.
         #expect(wire.a.paths.count == 1 && wire.b.paths.count == 1)
         #expect(!wire.a.states.contains(.disconnected) && !wire.a.states.contains(.failed))

@@ -22,7 +22,7 @@ import Testing
     func videoSurvivesLossAndJitterByRetransmission(loss: Double, isRTX: Bool) {
         var call = VirtualCall(
             kind: .video, loss: loss, jitter: .milliseconds(30), delay: .milliseconds(35), isRTX: isRTX, seed: 77)
-        call.run(.milliseconds(60_000))
+        call.run(.milliseconds(40_000))
         call.drain()
         let (isFaithful, count) = call.matches()
         #expect(isFaithful)

@@ -352,6 +352,24 @@ private func nack(_ numbers: [SequenceNumber]) -> GenericNACK {
         #expect(headers.map { $0.sequence.distance(from: media.sequence) } == Array(1...8))
     }
 
+    @Test func telephoneEventsAreNotRepeatedAsMediaInRTX() {
+        for isRTX in [true, false] {
+            var random = RandomSource.seeded(1)
+            var stream = SendStream(
+                SendStreamConfiguration(
+                    codec: .opus, payloadType: 96, clockRate: 48_000, ssrc: SSRC(1),
+                    retransmission: isRTX ? .init(ssrc: SSRC(2), payloadType: 97) : nil, cname: "x",
+                    telephoneEventPayloadType: 126),
+                random: &random)
+            stream.sendTelephoneEvents("1", at: .zero)
+            var packets: [OutboundPacket] = []
+            stream.advance(to: .zero, into: &packets)
+            var again: [OutboundPacket] = []
+            stream.retransmit(nack([packets[0].sequence]), at: .zero, rtt: nil, into: &again)
+            #expect(again.map(\.bytes) == (isRTX ? [] : [packets[0].bytes]))
+        }
+    }
+
     @Test func telephoneEventsAreQueuedUpToACap() {
         var call = stream(.opus)
         #expect(call.sendTelephoneEvents("1", at: .zero) == false)

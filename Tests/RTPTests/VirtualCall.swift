@@ -10,6 +10,7 @@ struct VirtualWire {
     private var random: RandomSource
     private var underway: [(at: Instant, order: Int, bytes: [UInt8])] = []
     private var order = 0
+    private var soonest: Instant?
     private(set) var lost = 0
 
     init(delay: TimeDelta, jitter: TimeDelta = .zero, loss: Double = 0, duplication: Double = 0, seed: UInt64) {
@@ -30,13 +31,16 @@ struct VirtualWire {
             let extra = jitter * Double.random(in: 0..<1, using: &random)
             order += 1
             underway.append((now + delay + extra, order, bytes))
+            soonest = earliest(soonest, now + delay + extra)
         }
     }
 
     mutating func arrivals(at now: Instant) -> [[UInt8]] {
+        guard let soonest, soonest <= now else { return [] }
         let due = underway.filter { $0.at <= now }.sorted { ($0.at, $0.order) < ($1.at, $1.order) }
-        if due.isEmpty { return [] }
         underway.removeAll { $0.at <= now }
+        self.soonest = nil
+        for packet in underway { self.soonest = earliest(self.soonest, packet.at) }
         return due.map(\.bytes)
     }
 }
@@ -184,7 +188,9 @@ struct VirtualCall {
             kind == .audio
             ? Int.random(in: 3...120, using: &random)
             : isKeyframe ? 9_000 : Int.random(in: 1...7_000, using: &random)
-        var payload = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ sent.count) }
+        // Marked all over with its place, so that a piece in the wrong place shows.
+        var payload = [UInt8](repeating: UInt8(truncatingIfNeeded: sent.count), count: size)
+        for index in stride(from: 1, to: size, by: 61) { payload[index] = UInt8(truncatingIfNeeded: index / 61) }
         payload[0] = kind == .audio ? 0x78 : isKeyframe ? 0x10 : 0x11
         sent.append(payload)
         defer { mediaTime += frameTicks }

@@ -65,7 +65,12 @@ public final class SRTPSession: @unchecked Sendable {
         self.backend = backend
     }
 
-    /// RTP becomes SRTP, in place; reserve `SRTPProfile.rtpOverhead` bytes. The same packet may be protected again.
+    /// RTP becomes SRTP, in place; reserve `SRTPProfile.rtpOverhead` bytes.
+    ///
+    /// The same packet may be protected again, byte for byte. Other bytes under a sequence number that was used would use
+    /// a nonce twice, which for AES-GCM gives the authentication key away (RFC 7714 §8.4): a packet that is sent again
+    /// without RTX must keep even its header extensions. Streams best begin below 32,768 (RFC 3711 §3.3.1: a receiver that
+    /// misses the packets before the first wrap cannot know of it).
     public func protectRTP(_ packet: inout [UInt8]) throws(SRTPError) {
         do throws(SRTPError) {
             try backend.protectRTP(&packet)

@@ -61,10 +61,10 @@ import COpenSSL
         _ packet: UnsafeMutablePointer<UInt8>, header: Int, length: Int, ssrc: UInt32, index: Int64
     ) -> Bool {
         if isAEAD {
-            unsafe setVector(ssrc: ssrc, rtpIndex: index)
+            setVector(ssrc: ssrc, rtpIndex: index)
             return unsafe seal(packet, header: header, length: length, trailer: nil)
         }
-        unsafe setCounter(ssrc: ssrc, index: UInt64(truncatingIfNeeded: index))
+        setCounter(ssrc: ssrc, index: UInt64(truncatingIfNeeded: index))
         guard unsafe applyKeystream(packet + header, length - header) else { return false }
         let rollover = UInt32(truncatingIfNeeded: index >> 16)
         return unsafe computeTag(packet, length, rollover: rollover) { tag in
@@ -78,7 +78,7 @@ import COpenSSL
         _ packet: UnsafeMutablePointer<UInt8>, header: Int, length: Int, ssrc: UInt32, index: Int64
     ) -> Bool {
         if isAEAD {
-            unsafe setVector(ssrc: ssrc, rtpIndex: index)
+            setVector(ssrc: ssrc, rtpIndex: index)
             return unsafe open(packet, header: header, length: length, trailer: nil)
         }
         let rollover = UInt32(truncatingIfNeeded: index >> 16)
@@ -86,7 +86,7 @@ import COpenSSL
             unsafe CRYPTO_memcmp(tag, packet + length, Self.shortTagLength) == 0
         }
         guard isAuthentic else { return false }
-        unsafe setCounter(ssrc: ssrc, index: UInt64(truncatingIfNeeded: index))
+        setCounter(ssrc: ssrc, index: UInt64(truncatingIfNeeded: index))
         return unsafe applyKeystream(packet + header, length - header)
     }
 
@@ -99,10 +99,10 @@ import COpenSSL
         if isAEAD {
             let trailer = unsafe packet + length + Self.tagLength
             unsafe store(word, at: trailer)
-            unsafe setVector(ssrc: ssrc, rtcpIndex: index)
+            setVector(ssrc: ssrc, rtcpIndex: index)
             return unsafe seal(packet, header: 8, length: length, trailer: trailer)
         }
-        unsafe setCounter(ssrc: ssrc, index: UInt64(index))
+        setCounter(ssrc: ssrc, index: UInt64(index))
         guard unsafe applyKeystream(packet + 8, length - 8) else { return false }
         unsafe store(word, at: packet + length)
         return unsafe computeTag(packet, length + 4, rollover: nil) { tag in
@@ -114,14 +114,14 @@ import COpenSSL
     /// The packet's `length` bytes, tag and index word not counted, become RTCP.
     func unprotectRTCP(_ packet: UnsafeMutablePointer<UInt8>, length: Int, ssrc: UInt32, index: UInt32) -> Bool {
         if isAEAD {
-            unsafe setVector(ssrc: ssrc, rtcpIndex: index)
+            setVector(ssrc: ssrc, rtcpIndex: index)
             return unsafe open(packet, header: 8, length: length, trailer: packet + length + Self.tagLength)
         }
         let isAuthentic = unsafe computeTag(packet, length + 4, rollover: nil) { tag in
             unsafe CRYPTO_memcmp(tag, packet + length + 4, Self.shortTagLength) == 0
         }
         guard isAuthentic else { return false }
-        unsafe setCounter(ssrc: ssrc, index: UInt64(index))
+        setCounter(ssrc: ssrc, index: UInt64(index))
         return unsafe applyKeystream(packet + 8, length - 8)
     }
 
@@ -131,8 +131,8 @@ import COpenSSL
     @inline(__always)
     private func setVector(ssrc: UInt32, rtpIndex: Int64) {
         unsafe vector.update(from: salt, count: 12)
-        unsafe combine(ssrc, at: 2)
-        unsafe combine(UInt32(truncatingIfNeeded: rtpIndex >> 16), at: 6)
+        combine(ssrc, at: 2)
+        combine(UInt32(truncatingIfNeeded: rtpIndex >> 16), at: 6)
         unsafe vector[10] ^= UInt8(truncatingIfNeeded: rtpIndex >> 8)
         unsafe vector[11] ^= UInt8(truncatingIfNeeded: rtpIndex)
     }
@@ -141,16 +141,16 @@ import COpenSSL
     @inline(__always)
     private func setVector(ssrc: UInt32, rtcpIndex: UInt32) {
         unsafe vector.update(from: salt, count: 12)
-        unsafe combine(ssrc, at: 2)
-        unsafe combine(rtcpIndex, at: 8)
+        combine(ssrc, at: 2)
+        combine(rtcpIndex, at: 8)
     }
 
     /// RFC 3711 §4.1.1: salt · 2¹⁶ ⊕ SSRC · 2⁶⁴ ⊕ index · 2¹⁶.
     @inline(__always)
     private func setCounter(ssrc: UInt32, index: UInt64) {
         unsafe vector.update(from: salt, count: 16)
-        unsafe combine(ssrc, at: 4)
-        unsafe combine(UInt32(truncatingIfNeeded: index >> 16), at: 8)
+        combine(ssrc, at: 4)
+        combine(UInt32(truncatingIfNeeded: index >> 16), at: 8)
         unsafe vector[12] ^= UInt8(truncatingIfNeeded: index >> 8)
         unsafe vector[13] ^= UInt8(truncatingIfNeeded: index)
     }
@@ -229,7 +229,7 @@ import COpenSSL
         _ packet: UnsafeMutablePointer<UInt8>, _ length: Int, rollover: UInt32?,
         _ use: (UnsafePointer<UInt8>) -> Bool
     ) -> Bool {
-        var hash = unsafe innerHash
+        var hash = innerHash
         guard unsafe SHA1_Update(&hash, packet, length) == 1 else { return false }
         if let rollover {
             var bigEndian = rollover.bigEndian
@@ -237,7 +237,7 @@ import COpenSSL
         }
         return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { tag in
             guard let tag = tag.baseAddress, unsafe SHA1_Final(tag, &hash) == 1 else { return false }
-            unsafe hash = outerHash
+            hash = outerHash
             guard unsafe SHA1_Update(&hash, tag, 20) == 1, unsafe SHA1_Final(tag, &hash) == 1 else { return false }
             return unsafe use(tag)
         }

@@ -20,6 +20,7 @@ extension PeerEngine {
             return
         }
         note(.firstRTPReceived, at: now, into: &out)
+        noteAuthenticatedTraffic(on: datagram.path, at: now, into: &out)
         guard var header = try? RTPHeader(parsing: packet) else {
             drop(datagram, .rtp, .malformed, at: now, into: &out)
             return
@@ -37,6 +38,14 @@ extension PeerEngine {
         receivers[header.ssrc]?.stream.receive(
             header, packet: packet, at: now, isRetransmission: isRetransmission, into: &receiveOutput)
         drainReceiveStream(header.ssrc, at: now, into: &out)
+    }
+
+    /// Media that the keys prove, from a path ICE does not know: the other side may have moved. The path is checked, never
+    /// followed on data alone.
+    private mutating func noteAuthenticatedTraffic(on path: NetworkPath, at now: Instant, into out: inout Output) {
+        guard path != ice.sendingPath, !ice.isValidated(path) else { return }
+        ice.noteTraffic(on: path, at: now, into: &iceOutput)
+        drainICE(at: now, into: &out)
     }
 
     // MARK: Routing (RFC 8843 §9.2)

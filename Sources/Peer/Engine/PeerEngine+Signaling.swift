@@ -126,6 +126,11 @@ extension PeerEngine {
     private mutating func applySession(at now: Instant, into out: inout Output) {
         guard let agreed = negotiator.session, agreed != session else { return }
         note(.bothDescriptionsKnown, at: now, into: &out)
+        guard agreed.acceptedMedia.isEmpty || hasUsableFingerprint(agreed) else {
+            return setConnectionState(
+                .failed(.negotiation("no fingerprint of a hash function that can be checked (sha-256 … sha-512, sha-1)")),
+                into: &out)
+        }
         let former = session
         session = agreed
         // RFC 8842 §5.2: another certificate or role is another association. The old keys serve until the new are there.
@@ -146,7 +151,13 @@ extension PeerEngine {
         }
         senders[section.mid]?.isActive = section.sends
         if section.isRejected { senders[section.mid] = nil }
-        if !section.receives {
+        if section.receives {
+            for (ssrc, receiver) in receivers where receiver.mid == section.mid {
+                receivers[ssrc]?.stream.adopt(
+                    payloadTypes: section.codecsByPayloadType.mapValues(\.codec),
+                    retransmissionPayloadTypes: section.retransmissionTypes)
+            }
+        } else {
             for (ssrc, receiver) in receivers where receiver.mid == section.mid {
                 receivers[ssrc] = nil
                 routes.retransmissions = routes.retransmissions.filter { $0.value != ssrc }

@@ -81,6 +81,9 @@ extension PeerEngine {
         }
     }
 
+    /// Whether the other side announced a fingerprint of a hash we can check. Without one nothing could be trusted.
+    func hasUsableFingerprint(_ session: NegotiatedSession) -> Bool { !remoteFingerprints(of: session).isEmpty }
+
     /// DTLS starts on the first validated pair, before nomination, once both descriptions are known (RFC 8842 §5).
     mutating func startDTLSIfReady(at now: Instant, into out: inout Output) {
         guard dtls == nil, !isClosed, let session, ice.sendingPath != nil else { return }

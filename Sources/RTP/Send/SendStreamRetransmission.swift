@@ -11,7 +11,10 @@ extension SendStream {
         statistics.nackCount &+= 1
         let interval = clamp((rtt ?? .milliseconds(100)) * 0.75, .milliseconds(5), .milliseconds(1_000))
         for number in nack.lost.prefix(1_024) {
-            guard let sent = history.again(number, at: now, interval: interval) else {
+            // The RTX payload type stands for the media's alone (`apt`): a telephone event cannot be said in it.
+            guard let sent = history.again(number, at: now, interval: interval),
+                configuration.retransmission == nil || sent.payloadType == configuration.payloadType
+            else {
                 statistics.retransmissionsRefused &+= 1
                 continue
             }

@@ -31,11 +31,13 @@ static inline void postern_SSL_CTX_set_versions(SSL_CTX *context) {
     SSL_CTX_set_max_proto_version(context, DTLS1_2_VERSION);
 }
 
-// No session is ever resumed, renegotiated or compressed, and the MTU is ours to say.
+// No session is ever resumed, renegotiated or compressed, and the MTU is ours to say. A server that does not know RFC 5746
+// is let in: what that protects is renegotiation, and the attack needs a handshake whose fingerprint we would refuse.
 static inline void postern_SSL_CTX_set_strict_options(SSL_CTX *context) {
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET
                                      | SSL_OP_NO_QUERY_MTU | SSL_OP_CIPHER_SERVER_PREFERENCE
-                                     | SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
+                                     | SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION
+                                     | SSL_OP_LEGACY_SERVER_CONNECT);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }
 
