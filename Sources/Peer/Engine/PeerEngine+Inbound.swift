@@ -31,15 +31,13 @@ extension PeerEngine {
         var isRetransmission = false
         if case .retransmission(let base) = route {
             // Padding on the retransmission stream (a probe for bandwidth) is no packet of the media.
-            guard let position = receivers.position(of: base),
-                receivers.values[position].retransmissions.unwrap(&header, &packet)
-            else { return }
+            guard receivers[base]?.retransmissions.unwrap(&header, &packet) == true else { return }
             isRetransmission = true
         }
-        guard let position = receivers.position(of: header.ssrc) else { return }
-        receivers.values[position].stream.receive(
+        guard receivers[header.ssrc] != nil else { return }
+        receivers[header.ssrc]?.stream.receive(
             header, packet: packet, at: now, isRetransmission: isRetransmission, into: &receiveOutput)
-        drainReceiveStream(position, at: now, into: &out)
+        drainReceiveStream(header.ssrc, at: now, into: &out)
     }
 
     /// Media that the keys prove, from a path ICE does not know: the other side may have moved. The path is checked, never
@@ -60,8 +58,8 @@ extension PeerEngine {
     private mutating func route(
         _ header: RTPHeader, packet: [UInt8], at now: Instant, into out: inout Output
     ) -> Route? {
-        if receivers.contains(header.ssrc) { return .stream(header.ssrc) }
-        if let base = routes.retransmissions[header.ssrc], receivers.contains(base) { return .retransmission(of: base) }
+        if receivers[header.ssrc] != nil { return .stream(header.ssrc) }
+        if let base = routes.retransmissions[header.ssrc], receivers[base] != nil { return .retransmission(of: base) }
         return createRoute(header, packet: packet, at: now, into: &out)
     }
 
@@ -107,15 +105,14 @@ extension PeerEngine {
             refuse("payload type \(header.payloadType) was not agreed for section \(section.mid)")
             return nil
         }
-        let inSection = receivers.values.count(where: { $0.mid == section.mid })
+        let inSection = receivers.keys(where: { $0.mid == section.mid }).count
         guard inSection < configuration.limits.receiveStreamsPerSection else {
             counters.packetsDropped += 1
             refuse("\(inSection) streams in section \(section.mid) are the limit")
             return nil
         }
-        var receiver = ReceiverState(section: section, ssrc: header.ssrc, clockRate: Int(codec.clockRate))
-        if let roundTrip = roundTripTime { receiver.stream.roundTripTime = roundTrip }
-        receivers[header.ssrc] = receiver
+        receivers[header.ssrc] = ReceiverState(section: section, ssrc: header.ssrc, clockRate: Int(codec.clockRate))
+        if let roundTrip = roundTripTime { receivers[header.ssrc]?.stream.roundTripTime = roundTrip }
         if let report = orphanReports.removeValue(forKey: header.ssrc) { take(report, at: now, into: &out) }
         trace(
             .peer(.streamCreated(ssrc: header.ssrc, mid: section.mid, routedBy: rule)), at: now, into: &out)
@@ -124,10 +121,8 @@ extension PeerEngine {
 
     // MARK: What a stream gives out
 
-    mutating func drainReceiveStream(_ position: Int, at now: Instant, into out: inout Output) {
-        guard !receiveOutput.isEmpty else { return }
-        let ssrc = receivers.keys[position]
-        let mid = receivers.values[position].mid
+    mutating func drainReceiveStream(_ ssrc: SSRC, at now: Instant, into out: inout Output) {
+        guard let mid = receivers[ssrc]?.mid, !receiveOutput.isEmpty else { return }
         for entry in receiveOutput.trace { trace(.rtp(entry, ssrc), at: now, into: &out) }
         for event in receiveOutput.events {
             switch event {
@@ -136,15 +131,15 @@ extension PeerEngine {
                     frame.codec.kind == .video ? .firstVideoFrameReceived : .firstAudioFrameReceived, at: now,
                     into: &out)
                 out.events.append(.frame(frame, mid: mid))
-                receivers.values[position].lastFrameTimestamp = frame.timestamp
-                if let report = receivers.values[position].takeWaitingReport() {
+                receivers[ssrc]?.lastFrameTimestamp = frame.timestamp
+                if let report = receivers[ssrc]?.takeWaitingReport() {
                     out.events.append(.senderReport(mid: mid, ntp: report.ntp, timestamp: report.timestamp))
                 }
             case .sendNACK(let lost):
                 enqueueFeedback(
                     .genericNACK(GenericNACK(senderSSRC: feedbackSSRC, mediaSSRC: ssrc, lost: lost)), at: now)
             case .requestKeyframe:
-                enqueueFeedback(keyframeRequest(for: position), at: now)
+                enqueueFeedback(keyframeRequest(for: ssrc), at: now)
             case .telephoneEvent(let event):
                 out.events.append(.telephoneEvent(event, mid: mid))
             }
@@ -154,21 +149,19 @@ extension PeerEngine {
     }
 
     /// PLI where it was agreed, else FIR (RFC 5104 §4.3.1), which numbers its commands.
-    private mutating func keyframeRequest(for position: Int) -> RTCPPacket {
-        let ssrc = receivers.keys[position]
-        guard receivers.values[position].stream.configuration.keyframeRequests == .fullIntraRequest else {
+    private mutating func keyframeRequest(for ssrc: SSRC) -> RTCPPacket {
+        guard receivers[ssrc]?.stream.configuration.keyframeRequests == .fullIntraRequest else {
             return .pictureLossIndication(PictureLossIndication(senderSSRC: feedbackSSRC, mediaSSRC: ssrc))
         }
-        let command = receivers.values[position].nextFullIntraCommand()
+        let command = receivers[ssrc]?.nextFullIntraCommand() ?? 0
         return .fullIntraRequest(
             FullIntraRequest(senderSSRC: feedbackSSRC, entries: [.init(ssrc: ssrc, command: command)]))
     }
 
     /// Asks every video sender for a keyframe, after the path moved or the recorder began.
     public mutating func requestKeyframes(at now: Instant, into out: inout Output) {
-        for position in receivers.values.indices
-        where receivers.values[position].stream.configuration.kind == .video {
-            enqueueFeedback(keyframeRequest(for: position), at: now)
+        for ssrc in receivers.keys(where: { $0.stream.configuration.kind == .video }) {
+            enqueueFeedback(keyframeRequest(for: ssrc), at: now)
         }
         flushFeedback(at: now, into: &out)
     }
@@ -207,12 +200,12 @@ extension PeerEngine {
         case .genericNACK(let nack):
             retransmit(nack, at: now, into: &out)
         case .pictureLossIndication(let request):
-            for position in senders.values.indices where senders.values[position].stream.receive(request) {
-                keyframeAsked(of: position, at: now, into: &out)
+            for mid in senders.keys.sorted() where senders[mid]?.stream.receive(request) == true {
+                keyframeAsked(mid: mid, at: now, into: &out)
             }
         case .fullIntraRequest(let request):
-            for position in senders.values.indices where senders.values[position].stream.receive(request) {
-                keyframeAsked(of: position, at: now, into: &out)
+            for mid in senders.keys.sorted() where senders[mid]?.stream.receive(request) == true {
+                keyframeAsked(mid: mid, at: now, into: &out)
             }
         case .transportFeedback(let feedback):
             apply(feedback, at: now)
@@ -220,8 +213,7 @@ extension PeerEngine {
             bandwidth.receive(remoteMaximum: Int(clamping: remb.bitrate), at: now)
         case .goodbye(let bye):
             for ssrc in bye.sources {
-                guard let position = receivers.position(of: ssrc) else { continue }
-                out.events.append(.remoteBye(mid: receivers.values[position].mid))
+                if let receiver = receivers[ssrc] { out.events.append(.remoteBye(mid: receiver.mid)) }
             }
         case .extendedReport(let report):
             let own = senders.values.map(\.stream.configuration.ssrc) + [feedbackSSRC]
@@ -236,33 +228,26 @@ extension PeerEngine {
     private static let maximumOrphanReports = 16
 
     private mutating func take(_ report: SenderReport, at now: Instant, into out: inout Output) {
-        guard let position = receivers.position(of: report.ssrc) else {
+        guard receivers[report.ssrc] != nil else {
             if orphanReports.count < Self.maximumOrphanReports { orphanReports[report.ssrc] = report }
             return
         }
-        receivers.values[position].stream.noteSenderReport(ntp: report.ntp, rtp: report.timestamp, at: now)
-        if let known = receivers.values[position].place(report) {
-            let mid = receivers.values[position].mid
+        receivers[report.ssrc]?.stream.noteSenderReport(ntp: report.ntp, rtp: report.timestamp, at: now)
+        if let mid = receivers[report.ssrc]?.mid, let known = receivers[report.ssrc]?.place(report) {
             out.events.append(.senderReport(mid: mid, ntp: known.ntp, timestamp: known.timestamp))
         }
     }
 
     private mutating func apply(_ block: ReportBlock, at now: Instant, into out: inout Output) {
-        guard let position = senderPosition(of: block.ssrc) else { return }
-        senders.values[position].stream.receive(report: block, at: now)
+        guard let mid = senders.firstKey(where: { $0.stream.configuration.ssrc == block.ssrc }) else { return }
+        senders[mid]?.stream.receive(report: block, at: now)
         bandwidth.receive(
             fractionLost: Double(block.fractionLost) / 256, roundTripTime: roundTripTime, at: now)
-        out.events.append(.lossReported(mid: senders.keys[position], fraction: Double(block.fractionLost) / 256))
+        out.events.append(.lossReported(mid: mid, fraction: Double(block.fractionLost) / 256))
     }
 
-    private mutating func keyframeAsked(of position: Int, at now: Instant, into out: inout Output) {
-        guard senders.values[position].grantsKeyframe(at: now) else { return }
-        out.events.append(.keyframeRequested(mid: senders.keys[position]))
-    }
-
-    /// The sender whose media SSRC this is.
-    func senderPosition(of ssrc: SSRC) -> Int? {
-        senders.values.firstIndex { $0.stream.configuration.ssrc == ssrc }
+    private mutating func keyframeAsked(mid: String, at now: Instant, into out: inout Output) {
+        if senders[mid]?.grantsKeyframe(at: now) == true { out.events.append(.keyframeRequested(mid: mid)) }
     }
 }
 

@@ -11,19 +11,17 @@ extension PeerEngine {
     public mutating func send(
         _ frame: EncodedFrame, mid: String, at now: Instant, into out: inout Output
     ) -> DropReason? {
-        let position = senders.position(of: mid)
-        guard let position, refusal(of: position) == nil else {
-            let reason = position.flatMap { refusal(of: $0) } ?? (srtp == nil ? .notConnected : .directionInactive)
+        if let reason = refusal(of: mid) {
             trace(.peer(.frameRefused(mid: mid, reason: reason)), at: now, into: &out)
             return reason
         }
         guard pacer.hasRoom else {
-            senders.values[position].framesDropped += 1
+            senders[mid]?.framesDropped += 1
             trace(.peer(.frameRefused(mid: mid, reason: .queueFull)), at: now, into: &out)
             return .queueFull
         }
         packetScratch.removeAll(keepingCapacity: true)
-        senders.values[position].stream.packetize(frame, at: now, into: &packetScratch)
+        senders[mid]?.stream.packetize(frame, at: now, into: &packetScratch)
         note(frame.codec.kind == .video ? .firstVideoFrameSent : .firstAudioFrameSent, at: now, into: &out)
         let priority: PacerPriority = frame.codec.kind == .video ? .video : .audio
         for packet in packetScratch {
@@ -34,22 +32,25 @@ extension PeerEngine {
         releasePaced(at: now, into: &out)
         // The first sender report leaves with the first media, so that the other side can synchronise at once.
         reports.noteMediaSent(at: now)
-        if senders.values[position].noteFirstFrame() { reports.reportSoon(at: now) }
+        if senders[mid]?.noteFirstFrame() == true { reports.reportSoon(at: now) }
         flushFeedback(at: now, into: &out)
         return nil
     }
 
-    private func refusal(of position: Int) -> DropReason? {
-        if isClosed || srtp == nil { return .notConnected }
-        if !senders.values[position].isActive { return .directionInactive }
+    private func refusal(of mid: String) -> DropReason? {
+        if isClosed || srtp == nil || connectionState == .closed { return .notConnected }
+        guard let sender = senders[mid] else { return .directionInactive }
+        if !sender.isActive { return .directionInactive }
         return ice.sendingPath == nil ? .noConsent : nil
     }
 
     mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
-        guard let position = senderPosition(of: nack.mediaSSRC) else { return }
+        guard let mid = senders.firstKey(where: { $0.stream.configuration.ssrc == nack.mediaSSRC }) else {
+            return
+        }
         packetScratch.removeAll(keepingCapacity: true)
         let roundTrip = roundTripTime
-        senders.values[position].stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
+        senders[mid]?.stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
         for packet in packetScratch {
             pacer.enqueue(
                 PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .retransmission, at: now)
@@ -61,21 +62,23 @@ extension PeerEngine {
     mutating func releasePaced(at now: Instant, into out: inout Output) {
         // A probe needs padding to keep its rate; without a retransmission stream there is none to be had.
         while let probe = bandwidth.takeProbe() {
-            if senders.values.contains(where: { $0.isActive && $0.stream.configuration.retransmission != nil }) {
-                pacer.start(probe)
-            }
+            if probeSender != nil { pacer.start(probe) }
         }
-        addProbePadding(at: now)
-        // One release belongs to one probe or to none, so where a probe ends, what follows takes another.
+        // What one release lets go belongs to one probe or to none, so there may be more to let go at this instant.
         for _ in 0..<Self.maximumReleases {
+            addProbePadding(at: now)
             pacer.release(at: now, into: &pacedScratch)
             departReleased(at: now, into: &out)
             guard let due = pacer.deadline, due <= now else { return }
         }
     }
 
-    /// More than the probes the pacer keeps.
-    private static let maximumReleases = 8
+    private static let maximumReleases = 16
+
+    /// The section whose retransmission stream carries padding.
+    private var probeSender: String? {
+        senders.firstKey { $0.isActive && $0.stream.configuration.retransmission != nil }
+    }
 
     private mutating func departReleased(at now: Instant, into out: inout Output) {
         guard !pacedScratch.isEmpty else { return }
@@ -90,13 +93,9 @@ extension PeerEngine {
     /// Where media alone does not fill a probe for bandwidth, old packets are sent again on a retransmission stream.
     private mutating func addProbePadding(at now: Instant) {
         let needed = pacer.paddingNeeded(at: now)
-        guard needed > 0,
-            let position = senders.values.firstIndex(where: {
-                $0.isActive && $0.stream.configuration.retransmission != nil
-            })
-        else { return }
+        guard needed > 0, let mid = probeSender else { return }
         packetScratch.removeAll(keepingCapacity: true)
-        senders.values[position].stream.probe(bytes: needed, at: now, into: &packetScratch)
+        senders[mid]?.stream.probe(bytes: needed, at: now, into: &packetScratch)
         for packet in packetScratch {
             pacer.enqueue(PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .padding, at: now)
         }
@@ -104,10 +103,10 @@ extension PeerEngine {
     }
 
     private mutating func depart(_ packet: inout OutboundPacket, at now: Instant, into out: inout Output) {
-        if packet.isRetransmission, let position = plainSender(of: packet.ssrc) {
+        if packet.isRetransmission, let mid = plainSender(of: packet.ssrc) {
             // The same SRTP index with other contents (a newer stamp) would use a key and nonce twice (RFC 7714 §8.1), so
             // what leaves is what left the first time, bit for bit.
-            guard let sent = senders.values[position].sentPackets[packet.sequence] else { return }
+            guard let sent = senders[mid]?.sentPackets[packet.sequence] else { return }
             _ = transmit(sent, into: &out)
             return
         }
@@ -125,18 +124,17 @@ extension PeerEngine {
         }
         var bytes: [UInt8] = []
         swap(&bytes, &packet.bytes)
-        if !packet.isRetransmission, let position = plainSender(of: packet.ssrc),
-            senders.values[position].stream.configuration.codec.kind == .video
-        {
-            senders.values[position].sentPackets.note(bytes, sequence: packet.sequence)
+        if !packet.isRetransmission, let mid = plainSender(of: packet.ssrc) {
+            senders[mid]?.sentPackets.note(bytes, sequence: packet.sequence)
         }
         if transmit(bytes, into: &out) { note(.firstRTPSent, at: now, into: &out) }
     }
 
-    /// The sender whose stream repeats packets plainly, under their own SSRC, because RTX was not agreed.
-    private func plainSender(of ssrc: SSRC) -> Int? {
-        senders.values.firstIndex {
-            $0.stream.configuration.ssrc == ssrc && $0.stream.configuration.retransmission == nil
+    /// The section whose stream repeats packets plainly, under their own SSRC, because RTX was not agreed.
+    private func plainSender(of ssrc: SSRC) -> String? {
+        senders.firstKey { sender in
+            let settings = sender.stream.configuration
+            return settings.ssrc == ssrc && settings.retransmission == nil && settings.codec.kind == .video
         }
     }
 

@@ -32,24 +32,20 @@ extension PeerEngine {
     private mutating func sendReports(at now: Instant, into out: inout Output) {
         if let roundTrip = roundTripTime {
             bandwidth.receive(roundTripTime: roundTrip)
-            for position in receivers.values.indices {
-                receivers.values[position].stream.roundTripTime = roundTrip
-            }
+            for ssrc in receivers.keys { receivers[ssrc]?.stream.roundTripTime = roundTrip }
         }
         var blocks: [ReportBlock] = []
-        for position in receivers.values.indices {
-            if let block = receivers.values[position].stream.receptionReport(at: now) { blocks.append(block) }
+        for ssrc in receivers.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
+            if let block = receivers[ssrc]?.stream.receptionReport(at: now) { blocks.append(block) }
         }
         var packets: [RTCPPacket] = []
         var chunks: [SourceDescription.Chunk] = []
-        for position in senders.values.indices {
-            guard var report = senders.values[position].stream.senderReport(wallClock: wallClock, at: now) else {
-                continue
-            }
+        for mid in senders.keys.sorted() {
+            guard var report = senders[mid]?.stream.senderReport(wallClock: wallClock, at: now) else { continue }
             report.reports = Array(blocks.prefix(31))
             blocks.removeFirst(report.reports.count)
             packets.append(.senderReport(report))
-            chunks.append(senders.values[position].stream.sourceDescription)
+            if let chunk = senders[mid]?.stream.sourceDescription { chunks.append(chunk) }
         }
         if packets.isEmpty {
             packets.append(.receiverReport(ReceiverReport(ssrc: feedbackSSRC, reports: Array(blocks.prefix(31)))))
@@ -106,7 +102,7 @@ extension PeerEngine {
     }
 
     mutating func sendBye(at now: Instant, into out: inout Output) {
-        let sources = senders.values.map(\.stream.configuration.ssrc)
+        let sources = senders.keys.sorted().compactMap { senders[$0]?.stream.configuration.ssrc }
         guard srtp != nil, !sources.isEmpty else { return }
         sendRTCP(minimalReport() + [.goodbye(Goodbye(sources: sources))], at: now, into: &out)
     }

@@ -47,9 +47,8 @@ public struct PeerEngine {
     var extensions = HeaderExtensionMap()
     /// Whom feedback is from: one of our sending streams, or an SSRC of our own where we only receive.
     var feedbackSSRC: SSRC
-    /// By the section's MID.
-    var senders = StateTable<String, SenderState>()
-    var receivers = StateTable<SSRC, ReceiverState>()
+    var senders = StreamTable<String, SenderState>()
+    var receivers = StreamTable<SSRC, ReceiverState>()
     var routes = RoutingTable()
     var reports: ReportScheduler
     /// Feedback that waits for its turn.
@@ -61,6 +60,8 @@ public struct PeerEngine {
     var pacer: Pacer<PacedPacket>
     var bandwidth: BandwidthEstimator
     var lastTargetBitrate: Int?
+    /// The round trip the jitter buffers were told.
+    var sharedRoundTrip: TimeDelta?
 
     var earlyDatagrams: BoundedQueue<Datagram>
     var connectionState: ConnectionState = .new
@@ -98,20 +99,6 @@ public struct PeerEngine {
 
     // MARK: Time
 
-    /// When `advance(to:)` is next due; `nil` means nothing is waited for.
-    public var deadline: Instant? {
-        var result = earliest(ice.deadline, dtls?.deadline)
-        guard srtp != nil else { return result }
-        result = earliest(result, pacer.deadline)
-        result = earliest(result, reports.deadline)
-        result = earliest(result, transportFeedback.deadline)
-        result = earliest(result, bandwidth.deadline)
-        for position in receivers.values.indices {
-            result = earliest(result, receivers.values[position].stream.deadline)
-        }
-        return result
-    }
-
     /// Does what is due by `now`. Afterwards the deadline is `nil` or later than `now`.
     public mutating func advance(to now: Instant, into out: inout Output) {
         if let due = ice.deadline, due <= now {
@@ -122,11 +109,10 @@ public struct PeerEngine {
             dtls?.advance(to: now, into: &dtlsOutput)
             drainDTLS(at: now, into: &out)
         }
-        guard srtp != nil else { return }
-        for position in receivers.values.indices {
-            guard let due = receivers.values[position].stream.deadline, due <= now else { continue }
-            receivers.values[position].stream.advance(to: now, into: &receiveOutput)
-            drainReceiveStream(position, at: now, into: &out)
+        guard srtp != nil, !isClosed else { return }
+        for ssrc in receivers.keys where receivers[ssrc]?.stream.deadline.map({ $0 <= now }) == true {
+            receivers[ssrc]?.stream.advance(to: now, into: &receiveOutput)
+            drainReceiveStream(ssrc, at: now, into: &out)
         }
         if let due = transportFeedback.deadline, due <= now { queueTransportFeedback(at: now) }
         flushFeedback(at: now, into: &out)
@@ -146,7 +132,6 @@ public struct PeerEngine {
         counters.bytesReceived += datagram.bytes.count
         switch PacketClass(datagram.bytes) {
         case .stun:
-            note(.firstCheckReceived, at: now, into: &out)
             ice.receive(datagram, at: now, into: &iceOutput)
             drainICE(at: now, into: &out)
         case .dtls:
