@@ -16,8 +16,6 @@ public struct CallOptions: Sendable {
     public var eventsPath: String?
     public var reportPath: String?
     public var expectations: [Expectation] = []
-    /// Secrets (ICE passwords, fingerprints' keys) appear as they are in events and reports only when asked for.
-    public var showsSecrets = false
 
     public init() {}
 }
@@ -51,7 +49,19 @@ public struct NetworkOptions: Hashable, Sendable {
     public var portRange: ClosedRange<UInt16>?
     /// Interfaces to gather on; empty means all that fit.
     public var interfaces: [String] = []
-    public var includesLoopback = false
+    /// The certificate to use; `nil` makes one for this run.
+    public var certificate: CertificateFiles?
 
     public init() {}
+}
+
+/// Paths of a PEM certificate and its key.
+public struct CertificateFiles: Hashable, Sendable {
+    public var certificate: String
+    public var key: String
+
+    public init(certificate: String, key: String) {
+        self.certificate = certificate
+        self.key = key
+    }
 }

@@ -19,7 +19,7 @@ extension CallSession {
         let loop = try makeLoop()
         let log = Confined(try openLog(origin: loop.now))
         let logWorker = log.value == nil ? nil : Worker(name: "postern-events", capacity: 10_000)
-        let certificate = try Certificate.generate()
+        let certificate = try makeCertificate()
         let keyLog = openKeyLog()
         let clock: @Sendable () -> Instant = { loop.now }
         let loopback = [HostAddress(ip: .loopbackV4, interfaceName: "lo", interfaceIndex: 1)]

@@ -21,7 +21,7 @@ extension CallSession {
         let sockets = try openSockets(on: loop, addresses: addresses)
 
         var configuration = peerConfiguration(
-            role: offers ? .controlling : .controlled, certificate: try Certificate.generate())
+            role: offers ? .controlling : .controlled, certificate: try makeCertificate())
         configuration.stunServers = servers
         let side = LivePeer(
             name: offers ? "offerer" : "answerer", log: log, logWorker: logWorker, keyLog: openKeyLog(), clock: clock)

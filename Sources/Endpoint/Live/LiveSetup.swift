@@ -18,6 +18,25 @@ extension CallSession {
         }
     }
 
+    /// One certificate a process: made for this run, or read from the files that were named.
+    func makeCertificate() throws -> Certificate {
+        guard let files = options.network.certificate else { return try Certificate.generate() }
+        func read(_ path: String, flag: String) throws -> String {
+            do {
+                return try String(contentsOfFile: path, encoding: .utf8)
+            } catch {
+                throw CallSetupError("\(flag) \(path): it cannot be read as text", status: .dtls)
+            }
+        }
+        do {
+            return try Certificate(
+                pemCertificate: read(files.certificate, flag: "--dtls-certificate"),
+                pemKey: read(files.key, flag: "--dtls-key"))
+        } catch let error as CertificateError {
+            throw CallSetupError("--dtls-certificate \(files.certificate): \(error)", status: .dtls)
+        }
+    }
+
     /// One socket an address, within the port range where one is given.
     func openSockets(on loop: IOLoop, addresses: [HostAddress]) throws -> [SocketBinding] {
         var bindings: [SocketBinding] = []

@@ -14,7 +14,6 @@ public struct CallReport: Sendable {
     public var mediaFailure: MediaError?
     public var duration: TimeDelta = .zero
     public var diagnosis: Diagnosis?
-    public var showsSecrets = false
 
     public init(role: String, journal: CallJournal, statistics: StatisticsReport) {
         self.role = role

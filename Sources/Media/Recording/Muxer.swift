@@ -59,14 +59,28 @@ import Primitives
         return index
     }
 
+    /// The index for H.264 from this encoder.
+    func add(_ encoder: H264Encoder) throws(RecordingError) -> Int32 {
+        let index = unsafe postern_mux_add_h264(muxer, encoder.context)
+        try check(index)
+        return index
+    }
+
     /// - Parameter options: of the muxer, such as `movflags=empty_moov`, joined by colons.
     func writeHeader(options: String) throws(RecordingError) { try check(unsafe postern_mux_header(muxer, options)) }
 
     func write(_ frame: RecordedFrame, to index: Int32) throws(RecordingError) {
+        try write(
+            frame.payload, to: index, time: frame.time, duration: frame.duration, isKeyframe: frame.isKeyframe)
+    }
+
+    func write(
+        _ payload: [UInt8], to index: Int32, time: TimeDelta, duration: TimeDelta, isKeyframe: Bool
+    ) throws(RecordingError) {
         try check(
             unsafe postern_mux_write(
-                muxer, index, frame.payload, Int32(clamping: frame.payload.count), frame.time.nanoseconds,
-                frame.duration.nanoseconds, frame.isKeyframe ? 1 : 0))
+                muxer, index, payload, Int32(clamping: payload.count), time.nanoseconds, duration.nanoseconds,
+                isKeyframe ? 1 : 0))
     }
 
     func flush() throws(RecordingError) { try check(unsafe postern_mux_flush(muxer)) }

@@ -162,6 +162,7 @@ extension Recorder {
             ticks = Int64(samples)
         case .vp8:
             guard let header = VP8FrameHeader(frame.payload) else { return drop(kind) }
+            if let size = header.keyframeSize, size.width < 2 || size.height < 2 { return drop(kind) }
             waiting.isKeyframe = header.isKeyframe
             waiting.size = header.keyframeSize
         default:
@@ -202,12 +203,12 @@ extension Recorder {
             if !isOpen { try open() }
             place()
             try writePlaced(at: now, drains: drains)
-            if isDirty, now - (lastFlush ?? now) >= options.flushInterval {
+            // The first frames at once, so that there is something to play from the start.
+            if isDirty, lastFlush.map({ now - $0 >= options.flushInterval }) ?? true {
                 try container.flush()
                 isDirty = false
                 lastFlush = now
             }
-            lastFlush = lastFlush ?? now
         } catch {
             fail(error)
             throw error
@@ -269,6 +270,7 @@ extension Recorder {
     private func fail(_ error: RecordingError) {
         failure = failure ?? error
         file?.rescue()
+        container.repair()
     }
 
     private func summarize() -> RecordingSummary {
@@ -277,7 +279,7 @@ extension Recorder {
             guard var track = tracks[kind]?.summary else { continue }
             track.timestampJumps = timeline.jumps(kind)
             summary.tracks.append(track)
-            for change in track.sizeChanges {
+            for change in track.sizeChanges.prefix(10) {
                 note("the picture's size became \(change.size) at \(change.time.seconds) s")
             }
             if track.frames == 0, tracks[kind]?.isRecorded == true {

@@ -32,11 +32,14 @@ protocol RecordingContainer: AnyObject {
     func flush() throws(RecordingError)
     /// Ends the file. `empty` are declared tracks that got no frame.
     func finish(empty: Set<MediaKind>) throws(RecordingError)
+    /// After a failure, when the file has been cut back: puts right what the header says of it.
+    func repair()
     /// Frames that a container which decodes could make nothing of.
     var undecodable: Int { get }
 }
 
 extension RecordingContainer {
+    func repair() {}
     var undecodable: Int { 0 }
 }
 
@@ -44,7 +47,8 @@ extension RecordingFormat {
     func container(_ file: RecordingFile?, _ options: RecordingOptions) -> any RecordingContainer {
         guard let file else { return NullContainer() }
         switch self {
-        case .webm, .matroska, .mp4: return MuxedContainer(self, file)
+        case .webm, .matroska: return MatroskaContainer(self, file)
+        case .mp4: return MP4Container(file)
         case .ogg: return OggOpusContainer(file)
         case .wave: return WaveContainer(file)
         case .y4m: return Y4MContainer(file, frameRate: options.frameRate)

@@ -75,9 +75,9 @@ final class RecordingFile {
         return offset
     }
 
-    /// Writes over bytes already there; the position stays.
+    /// Writes over bytes already there, after a failure too; the position stays.
     func patch(_ bytes: [UInt8], at offset: Int64) {
-        guard isRegular, isOpen, failure == nil, offset >= 0, offset + Int64(bytes.count) <= size else { return }
+        guard isRegular, isOpen, offset >= 0, offset + Int64(bytes.count) <= size else { return }
         let count = unsafe bytes.withUnsafeBytes { unsafe pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset)) }
         if count < 0 { fail(errno) }
     }

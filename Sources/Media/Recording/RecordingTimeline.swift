@@ -21,7 +21,7 @@ import Primitives
 ///
 /// **Corrections.** Later the relation changes: a report came late, clocks drift. An error of more than `step` (250 ms)
 /// is made good at once by moving one track *forward*, which leaves a gap there: video if it is early, audio if video
-/// would have to go back. A smaller one moves video by slewing: in two seconds or so, at 2 % to 25 % of its speed. The
+/// would have to go back. A smaller one moves video by slewing: within two seconds, at 2 % to 12 % of its speed. The
 /// arrivals are noisy, so corrections by them start at 10 ms only, or at 100 ms where reports were had before a jump.
 ///
 /// **Always.** No track ever goes back: a frame is at least a millisecond after the one before. A pause is time, not cut.
@@ -57,7 +57,9 @@ public struct RecordingTimeline: Sendable {
     private var doubted: MediaKind?
     /// The offsets come from reports that a jump has made void.
     private var wasReported = false
-    private var isSlewing = false
+    /// Seconds a second by which video is being moved.
+    private var slew: Double?
+    private var lastStep: Instant?
     private var origin: TimeDelta?
     public private(set) var synchronization = RecordingSummary.Synchronization.none
     /// Whether sender reports came that contradict the arrivals.
@@ -211,18 +213,19 @@ extension RecordingTimeline {
         synchronization = reported != nil ? .senderReports : .arrival
         guard reported != nil || isArrivalUsable, let relation = relation() else { return }
         let error = relation - (videoOffset - audioOffset)
-        if error > configuration.step {
-            video.offset = videoOffset + error
-        } else if error < -configuration.step {
-            audio.offset = audioOffset - error
+        if error.magnitude > configuration.step {
+            // Not more than once a second, whatever the reports say.
+            let now = Swift.max(audio.clock?.lastArrival ?? .zero, video.clock?.lastArrival ?? .zero)
+            if let lastStep, now - lastStep < .milliseconds(1_000) { return }
+            lastStep = now
+            if error > .zero { video.offset = videoOffset + error } else { audio.offset = audioOffset - error }
         } else if kind == .video, let last = video.lastPlaced {
             let size = error.magnitude
             let least: TimeDelta = .milliseconds(reported != nil ? 1 : wasReported ? 100 : 10)
-            if size < .milliseconds(1) { isSlewing = false }
-            if size >= least { isSlewing = true }
-            guard isSlewing else { return }
-            let speed = Swift.max(0.02, Swift.min(size.seconds / 2, 0.25))
-            let most = (media - last) * speed
+            if size < .milliseconds(1) { slew = nil }
+            if size >= least { slew = Swift.max(slew ?? 0.02, Swift.min(size.seconds / 2, 0.25)) }
+            guard let slew else { return }
+            let most = (media - last) * slew
             video.offset = videoOffset + (error < .zero ? -Swift.min(size, most) : Swift.min(size, most))
         }
     }

@@ -9,7 +9,8 @@ import Primitives
 ///
 /// Three things can happen to timestamps:
 /// - They run ahead of the arrivals by more than `jump`, or back by as much: another source, an encoder that started
-///   anew. Media time goes on by the arrivals, and the sender reports so far mean nothing.
+///   anew. Media time goes on by the arrivals, and the sender reports so far mean nothing. "Ahead" is meant against the
+///   delay that was usual from the start, so no series of small leaps makes a file longer than the call.
 /// - They lag behind the arrivals. That is a stall in the network, after which frames come in a burst, or a sender whose
 ///   timestamps stood still over a pause. Only time tells: when every arrival of two whole windows was late by more than
 ///   `lag`, the pause is put in.
@@ -17,6 +18,8 @@ import Primitives
 struct TrackClock: Sendable {
     static let window = TimeDelta.milliseconds(2_000)
     static let lag = TimeDelta.milliseconds(3_000)
+    /// How long the least delay may still turn out to be less at once.
+    static let firstImpression = TrackClock.window + TrackClock.window + .milliseconds(1_000)
     /// A sender report further from now than this belongs to another run of timestamps.
     static let reportReach = TimeDelta.milliseconds(5_000)
 
@@ -53,8 +56,10 @@ struct TrackClock: Sendable {
             let step = media - last
             let elapsed = arrival - lastArrival
             let ahead = media + (usual ?? .zero) - sinceZero(arrival)
-            if step < -jump || (ahead > jump && step - elapsed > jump) {
-                let expected = sinceZero(arrival) - (arrivalOffset ?? (sinceZero(lastArrival) - last))
+            let leaps = ahead > jump && step - elapsed > jump
+            if step < -jump || leaps || ahead > jump + jump {
+                let delay = (leaps || step < -jump ? arrivalOffset : usual) ?? (sinceZero(lastArrival) - last)
+                let expected = sinceZero(arrival) - delay
                 let resumed = Swift.max(expected, last + .milliseconds(1))
                 shift += resumed - media
                 media = resumed
@@ -120,12 +125,16 @@ struct TrackClock: Sendable {
             current = nil
             windowStart = arrival
             if let usual, let previous {
-                let drift = Swift.min(previous - usual, .milliseconds(2))
+                // A clock is wrong by 1 in 1,000 at most; what is more is the network or a sender that plays tricks.
+                let drift = Swift.max(.milliseconds(-2), Swift.min(previous - usual, .milliseconds(2)))
                 self.usual = usual + drift
             }
         }
         current = current.map { Swift.min($0, offset) } ?? offset
-        usual = usual.map { Swift.min($0, offset) } ?? offset
+        guard let usual else { return usual = offset }
+        if offset < usual, arrival - firstArrival < TrackClock.firstImpression {
+            self.usual = Swift.max(offset, sinceZero(firstArrival) - jump)
+        }
     }
 
     /// How far behind the arrivals the timestamps have stayed for two windows.

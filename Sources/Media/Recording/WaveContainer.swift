@@ -9,7 +9,7 @@ final class WaveContainer: RecordingContainer {
     private var law: G711?
     private var rate: Int64 = 48_000
     private var channels = 2
-    /// Samples a channel that stand in the file.
+    /// Samples a channel written.
     private var position: Int64 = 0
     private(set) var undecodable = 0
 
@@ -33,6 +33,7 @@ final class WaveContainer: RecordingContainer {
         }
         file.begin()
         file.write(header())
+        file.noteWhole()
         try flush()
     }
 
@@ -54,10 +55,16 @@ final class WaveContainer: RecordingContainer {
     }
 
     func flush() throws(RecordingError) {
-        file.patch(Array(header()[4..<8]), at: 4)
-        file.patch(Array(header()[40..<44]), at: 40)
+        patchSizes()
         if let failure = file.failure { throw failure }
-        file.noteWhole()
+    }
+
+    func repair() { patchSizes() }
+
+    private func patchSizes() {
+        let header = header()
+        file.patch(Array(header[4..<8]), at: 4)
+        file.patch(Array(header[40..<44]), at: 40)
     }
 
     func finish(empty: Set<MediaKind>) throws(RecordingError) { try flush() }
@@ -90,6 +97,7 @@ final class WaveContainer: RecordingContainer {
             bytes.append(UInt8(truncatingIfNeeded: sample >> 8))
         }
         file.write(bytes)
+        file.noteWhole()
         position += Int64(samples.count / channels)
     }
 
@@ -98,6 +106,7 @@ final class WaveContainer: RecordingContainer {
         while rest > 0, file.failure == nil {
             let count = Swift.min(rest, rate)
             file.write([UInt8](repeating: 0, count: Int(count) * channels * 2))
+            file.noteWhole()
             position += count
             rest -= count
         }
@@ -105,7 +114,7 @@ final class WaveContainer: RecordingContainer {
 
     /// RIFF, the `fmt ` chunk of plain PCM, and the start of the `data` chunk: 44 bytes, little-endian.
     private func header() -> [UInt8] {
-        let data = UInt64(position) * UInt64(channels) * 2
+        let data = UInt64(Swift.max(44, file.size) - 44)
         var bytes = Array("RIFF".utf8)
         func append(_ value: UInt64, _ count: Int) {
             for shift in 0..<count { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(8 * shift))) }

@@ -1,4 +1,3 @@
-import CFFmpeg
 import Primitives
 
 /// .y4m: VP8 decoded to raw 4:2:0 pictures of one size at a constant rate. The format knows no times: a picture is
@@ -44,7 +43,7 @@ final class Y4MContainer: RecordingContainer {
             file.write(
                 Array("YUV4MPEG2 W\(size.width) H\(size.height) F\(frameRate):1 Ip A1:1 C420jpeg\n".utf8))
         }
-        guard let fitting = Y4MContainer.fit(decoded, into: size) else {
+        guard let fitting = decoded.fitted(into: size) else {
             undecodable += 1
             return
         }
@@ -68,23 +67,5 @@ final class Y4MContainer: RecordingContainer {
         file.write(picture.bytes)
         file.noteWhole()
         count += 1
-    }
-
-    private static func fit(_ picture: VideoFrame, into size: VideoSize) -> VideoFrame? {
-        if picture.width == size.width, picture.height == size.height { return picture }
-        let inner = VideoSize(picture.width, picture.height).stretched(to: size)
-        let length = VideoFrame.byteCount(width: inner.width, height: inner.height)
-        var isDone = false
-        var bytes = unsafe [UInt8](unsafeUninitializedCapacity: length + 64) { buffer, used in
-            guard let base = buffer.baseAddress else { return }
-            isDone =
-                unsafe postern_rec_scale(
-                    picture.bytes, Int32(picture.width), Int32(picture.height), base, Int32(inner.width),
-                    Int32(inner.height)) > 0
-            used = length
-        }
-        guard isDone else { return nil }
-        if inner != size { bytes = Picture(size: inner, bytes: bytes).centred(in: size) }
-        return VideoFrame(width: size.width, height: size.height, bytes: bytes)
     }
 }

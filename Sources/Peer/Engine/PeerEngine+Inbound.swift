@@ -20,7 +20,7 @@ extension PeerEngine {
             return
         }
         note(.firstRTPReceived, at: now, into: &out)
-        if datagram.path != ice.sendingPath { noteTraffic(on: datagram.path, at: now, into: &out) }
+        noteAuthenticatedTraffic(on: datagram.path, at: now, into: &out)
         guard var header = try? RTPHeader(parsing: packet) else {
             drop(datagram, .rtp, .malformed, at: now, into: &out)
             return
@@ -40,8 +40,10 @@ extension PeerEngine {
         drainReceiveStream(header.ssrc, at: now, into: &out)
     }
 
-    /// Only the other side can have sent this: if it moved, its new path is worth a check. Nothing moves on data alone.
-    private mutating func noteTraffic(on path: NetworkPath, at now: Instant, into out: inout Output) {
+    /// Media that the keys prove, from a path ICE does not know: the other side may have moved. The path is checked, never
+    /// followed on data alone.
+    private mutating func noteAuthenticatedTraffic(on path: NetworkPath, at now: Instant, into out: inout Output) {
+        guard path != ice.sendingPath, !ice.isValidated(path) else { return }
         ice.noteTraffic(on: path, at: now, into: &iceOutput)
         drainICE(at: now, into: &out)
     }

@@ -103,6 +103,14 @@ extension PeerEngine {
     }
 
     private mutating func depart(_ packet: inout OutboundPacket, at now: Instant, into out: inout Output) {
+        let repeats = packet.isRetransmission ? plainRepeater(of: packet) : nil
+        if let mid = repeats {
+            // The same SRTP index with other contents (a newer stamp) would use a key and nonce twice (RFC 7714 §8.1), so
+            // what leaves is what left the first time, bit for bit.
+            guard let sent = senders[mid]?.sentPackets[packet.sequence] else { return }
+            _ = transmit(sent, into: &out)
+            return
+        }
         if packet.transportSequenceOffset != nil {
             let number = bandwidth.stamp(bytes: packet.bytes.count, probe: pacer.releasedProbe, at: now)
             packet.stamp(transportSequence: number, at: now)
@@ -117,7 +125,24 @@ extension PeerEngine {
         }
         var bytes: [UInt8] = []
         swap(&bytes, &packet.bytes)
+        if !packet.isRetransmission, let mid = plainSender(of: packet.ssrc) {
+            senders[mid]?.sentPackets.note(bytes, sequence: packet.sequence)
+        }
         if transmit(bytes, into: &out) { note(.firstRTPSent, at: now, into: &out) }
+    }
+
+    /// The section whose stream repeats packets plainly, under their own SSRC, because RTX was not agreed.
+    private func plainSender(of ssrc: SSRC) -> String? {
+        senders.first {
+            $0.value.stream.configuration.ssrc == ssrc && $0.value.stream.configuration.retransmission == nil
+                && $0.value.stream.configuration.codec.kind == .video
+        }?.key
+    }
+
+    private func plainRepeater(of packet: OutboundPacket) -> String? {
+        senders.first {
+            $0.value.stream.configuration.ssrc == packet.ssrc && $0.value.stream.configuration.retransmission == nil
+        }?.key
     }
 
     mutating func publishTargetBitrate(into out: inout Output) {
@@ -141,6 +166,8 @@ struct SenderState: Sendable {
     var stream: SendStream
     var isActive = true
     var framesDropped = 0
+    /// Protected packets of a stream without RTX, for plain retransmission.
+    var sentPackets = SentPacketRing()
     private var lastKeyframe: Instant?
     private var hasSent = false
 
@@ -158,5 +185,22 @@ struct SenderState: Sendable {
         if let last = lastKeyframe, now - last < .milliseconds(300) { return false }
         lastKeyframe = now
         return true
+    }
+}
+
+/// The last protected packets of one stream, by sequence number. Older ones are overwritten.
+struct SentPacketRing: Sendable {
+    private static let capacity = 512
+    private var packets: [(sequence: SequenceNumber, bytes: [UInt8])] = []
+
+    mutating func note(_ bytes: [UInt8], sequence: SequenceNumber) {
+        if packets.isEmpty { packets = Array(repeating: (sequence, []), count: Self.capacity) }
+        packets[Int(sequence.rawValue) % Self.capacity] = (sequence, bytes)
+    }
+
+    subscript(sequence: SequenceNumber) -> [UInt8]? {
+        guard !packets.isEmpty else { return nil }
+        let entry = packets[Int(sequence.rawValue) % Self.capacity]
+        return entry.sequence == sequence && !entry.bytes.isEmpty ? entry.bytes : nil
     }
 }

@@ -30,6 +30,10 @@ extension PeerEngine {
 
     /// One compound packet: sender reports with the blocks of what we receive, the CNAME, waiting feedback.
     private mutating func sendReports(at now: Instant, into out: inout Output) {
+        if let roundTrip = roundTripTime {
+            bandwidth.receive(roundTripTime: roundTrip)
+            for ssrc in receivers.keys { receivers[ssrc]?.stream.roundTripTime = roundTrip }
+        }
         var blocks: [ReportBlock] = []
         for ssrc in receivers.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
             if let block = receivers[ssrc]?.stream.receptionReport(at: now) { blocks.append(block) }

@@ -74,7 +74,10 @@ extension PeerEngine {
         _ attribute: CandidateAttribute, mid: String? = nil, mediaIndex: Int? = nil, at now: Instant,
         into out: inout Output
     ) {
-        if mid != nil || mediaIndex != nil, !negotiator.isOnTransport(mid: mid, mediaIndex: mediaIndex) {
+        // Before the description it belongs to nothing is known of its section: ICE keeps it.
+        if mid != nil || mediaIndex != nil, negotiator.remoteDescription != nil,
+            !negotiator.isOnTransport(mid: mid, mediaIndex: mediaIndex)
+        {
             return trace(
                 .peer(
                     .remoteCandidateIgnored(
@@ -126,6 +129,11 @@ extension PeerEngine {
     private mutating func applySession(at now: Instant, into out: inout Output) {
         guard let agreed = negotiator.session, agreed != session else { return }
         note(.bothDescriptionsKnown, at: now, into: &out)
+        guard agreed.acceptedMedia.isEmpty || hasUsableFingerprint(agreed) else {
+            return setConnectionState(
+                .failed(.negotiation("no fingerprint of a hash function that can be checked (sha-256 … sha-512, sha-1)")),
+                into: &out)
+        }
         let former = session
         session = agreed
         // RFC 8842 §5.2: another certificate or role is another association. The old keys serve until the new are there.

@@ -94,12 +94,16 @@ extension PeerEngine {
         // The other side moved or came back: its decoder may miss what was sent into the void.
         if srtp != nil {
             follow(.connected, at: now, into: &out)
+            bandwidth.notePathChanged(at: now)
             for mid in senders.keys where senders[mid]?.stream.configuration.codec.kind == .video {
                 out.events.append(.keyframeRequested(mid: mid))
             }
             requestKeyframes(at: now, into: &out)
         }
     }
+
+    /// Whether the other side announced a fingerprint of a hash we can check. Without one nothing could be trusted.
+    func hasUsableFingerprint(_ session: NegotiatedSession) -> Bool { !remoteFingerprints(of: session).isEmpty }
 
     /// DTLS starts on the first validated pair, before nomination, once both descriptions are known (RFC 8842 §5).
     mutating func startDTLSIfReady(at now: Instant, into out: inout Output) {

@@ -217,15 +217,7 @@ public actor PeerConnection {
 
 extension PeerConnection: UDPSocketOwner {
     public nonisolated func receive(_ batch: inout DatagramBatch) {
-        // A closure cannot capture an inout parameter across isolation, so the batch is moved in and out.
-        var taken = DatagramBatch()
-        swap(&taken, &batch)
-        taken = assumeIsolated { [taken] connection in
-            var batch = taken
-            connection.received(&batch)
-            return batch
-        }
-        swap(&taken, &batch)
+        assumeIsolated { $0.received(&batch) }
     }
 
     public nonisolated func receive(_ errors: [SocketError], at now: Instant) {

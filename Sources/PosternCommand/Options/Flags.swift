@@ -29,9 +29,6 @@ struct CallFlags: ParsableArguments {
 
     @Option(help: ArgumentHelp("quiet, error, info or debug.", valueName: "level"))
     var logLevel: LogLevel = .info
-
-    @Flag(help: "Leave ICE passwords and other secrets readable in events and reports.")
-    var showSecrets = false
 }
 
 struct MediaFlags: ParsableArguments {
@@ -72,6 +69,15 @@ struct NetworkFlags: ParsableArguments {
 
     @Option(help: ArgumentHelp("Use this interface only. Repeatable.", valueName: "name"))
     var interface: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "The DTLS certificate to use, PEM, with --dtls-key; without them one is made for this run.",
+            valueName: "file"))
+    var dtlsCertificate: String?
+
+    @Option(help: ArgumentHelp("The private key of --dtls-certificate, PEM.", valueName: "file"))
+    var dtlsKey: String?
 }
 
 enum LogLevel: String, ExpressibleByArgument, CaseIterable {

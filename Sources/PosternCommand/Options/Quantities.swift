@@ -65,7 +65,6 @@ extension CallOptions {
         setupTimeout = try parseDuration(call.setupTimeout, flag: "--setup-timeout")
         eventsPath = call.events
         reportPath = call.report
-        showsSecrets = call.showSecrets
         for text in call.expect {
             do {
                 expectations.append(try Expectation(parsing: text))
@@ -108,5 +107,11 @@ extension CallOptions {
         }
         network.portRange = try flags.portRange.map(parsePortRange)
         network.interfaces = flags.interface
+        guard (flags.dtlsCertificate == nil) == (flags.dtlsKey == nil) else {
+            throw ValidationError("--dtls-certificate and --dtls-key go together")
+        }
+        if let certificate = flags.dtlsCertificate, let key = flags.dtlsKey {
+            network.certificate = CertificateFiles(certificate: certificate, key: key)
+        }
     }
 }

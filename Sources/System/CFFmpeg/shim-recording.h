@@ -5,6 +5,7 @@
 #include <libavformat/avformat.h>
 #include <libavutil/channel_layout.h>
 #include <libavutil/mathematics.h>
+#include <libavutil/opt.h>
 #include <libswscale/swscale.h>
 #include <string.h>
 
@@ -135,6 +136,16 @@ static inline int postern_mux_add_vp8(PosternMuxer *muxer, int width, int height
     return stream->index;
 }
 
+// H.264 as an encoder made it; its private data are the encoder's parameter sets.
+static inline int postern_mux_add_h264(PosternMuxer *muxer, const AVCodecContext *encoder) {
+    AVStream *stream = postern_mux_stream(muxer, AVMEDIA_TYPE_VIDEO, AV_CODEC_ID_H264);
+    if (!stream) return AVERROR(ENOMEM);
+    int result = avcodec_parameters_from_context(stream->codecpar, encoder);
+    stream->codecpar->codec_tag = 0;
+    stream->time_base = (AVRational){1, 90000};
+    return result < 0 ? result : stream->index;
+}
+
 static inline int postern_mux_io_error(PosternMuxer *muxer) { return muxer->io->error < 0 ? muxer->io->error : 0; }
 
 // `options` is a list such as "movflags=empty_moov:live=1".
@@ -220,6 +231,64 @@ end:
     av_free(bytes);
     avformat_free_context(context);
     return adds;
+}
+
+// An H.264 encoder without reordering, of whatever kind this FFmpeg has; NULL where it has none.
+static inline AVCodecContext *postern_rec_open_h264(int width, int height) {
+    const char *const names[] = {"libx264", "libopenh264"};
+    for (int i = 0; i < 2; i++) {
+        const AVCodec *codec = avcodec_find_encoder_by_name(names[i]);
+        AVCodecContext *encoder = codec ? avcodec_alloc_context3(codec) : NULL;
+        if (!encoder) continue;
+        encoder->width = width;
+        encoder->height = height;
+        encoder->pix_fmt = AV_PIX_FMT_YUV420P;
+        encoder->color_range = AVCOL_RANGE_MPEG;
+        encoder->time_base = (AVRational){1, 90000};
+        encoder->gop_size = 60;
+        encoder->max_b_frames = 0;
+        encoder->thread_count = 2;
+        encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+        // libx264 goes by quality; the bit rate, 0.1 bit a pixel at 30 a second, is for an encoder that cannot.
+        if (i) encoder->bit_rate = (int64_t)width * height * 3;
+        av_opt_set(encoder->priv_data, "preset", "veryfast", 0);
+        av_opt_set(encoder->priv_data, "tune", "zerolatency", 0);
+        av_opt_set(encoder->priv_data, "crf", "23", 0);
+        if (avcodec_open2(encoder, codec, NULL) >= 0) return encoder;
+        avcodec_free_context(&encoder);
+    }
+    return NULL;
+}
+
+static inline void postern_rec_close_h264(AVCodecContext *encoder) { avcodec_free_context(&encoder); }
+
+// Hands a tightly packed I420 picture to the encoder; NULL says that no more come. `time` is in ticks of 90 kHz.
+static inline int postern_rec_send_h264(AVCodecContext *encoder, const uint8_t *bytes, int64_t time) {
+    if (!bytes) return avcodec_send_frame(encoder, NULL);
+    AVFrame *frame = av_frame_alloc();
+    if (!frame) return AVERROR(ENOMEM);
+    frame->format = AV_PIX_FMT_YUV420P;
+    frame->width = encoder->width;
+    frame->height = encoder->height;
+    frame->pts = time;
+    int result = av_frame_get_buffer(frame, 0);
+    for (int plane = 0; result >= 0 && plane < 3; plane++) {
+        int shift = plane ? 1 : 0, width = encoder->width >> shift;
+        for (int y = 0; y < encoder->height >> shift; y++, bytes += width)
+            memcpy(frame->data[plane] + (ptrdiff_t)y * frame->linesize[plane], bytes, (size_t)width);
+    }
+    if (result >= 0) result = avcodec_send_frame(encoder, frame);
+    av_frame_free(&frame);
+    return result;
+}
+
+// One if a packet is there, zero if not. Free it after use.
+static inline int postern_rec_receive_h264(AVCodecContext *encoder, AVPacket **packet) {
+    *packet = av_packet_alloc();
+    if (!*packet) return AVERROR(ENOMEM);
+    int result = avcodec_receive_packet(encoder, *packet);
+    if (result < 0) av_packet_free(packet);
+    return result >= 0 ? 1 : result == AVERROR(EAGAIN) || result == AVERROR_EOF ? 0 : result;
 }
 
 // Scales a tightly packed I420 picture to another size. `out` has room for 64 bytes more than the picture, which the

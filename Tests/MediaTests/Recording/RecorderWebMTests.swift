@@ -165,6 +165,40 @@ import Testing
         #expect(summary[.audio]?.timestampJumps == 1 && summary[.video]?.timestampJumps == 1)
     }
 
+    @Test func flashAndBeepStayTogetherAsMeasuredFromTheFile() throws {
+        let script = Fixtures.folder + "/../Scripts/measure-av"
+        guard FileManager.default.isExecutableFile(atPath: script), try FFmpegTools.run(["python3", "-V"]).status == 0
+        else {
+            print("SKIPPED: A/V offset from the file: no python3 or no Scripts/measure-av")
+            return
+        }
+        let path = folder("sync.webm")
+        // Pictures arrive 150 ms later than sound captured with them, and reports come after two seconds only.
+        let recorder = try Recorder(path: path, tracks: [TrackExpectation(.audio), TrackExpectation(.video)])
+        let media = clip.repeated(after: .milliseconds(6_000))
+        let late = media.frames.map { item in
+            (item.kind == .video ? item.time + .milliseconds(200) : item.time + .milliseconds(50), item)
+        }.sorted { $0.0 < $1.0 }
+        var reported: Set<MediaKind> = []
+        for (arrival, item) in late {
+            if arrival >= .milliseconds(2_000), reported.insert(item.kind).inserted {
+                recorder.noteSenderReport(
+                    track: item.kind, ntp: NTPTime(unixNanoseconds: 1_700_000_000_000_000_000 + item.time.nanoseconds),
+                    rtp: item.frame.timestamp)
+            }
+            var frame = item.frame
+            frame.arrival = .zero + arrival
+            try recorder.write(frame, track: item.kind)
+        }
+        _ = try recorder.finish()
+        let result = try FFmpegTools.run([script, path])
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+        let offsets = try #require((report["av_offset"] as? [String: Any])?["per_flash"] as? [[Double]])
+        #expect(offsets.count >= 10)
+        #expect(offsets.contains { $0[1] > 100 })
+        #expect(offsets.filter { $0[0] > 5 }.allSatisfy { abs($0[1]) <= 20 })
+    }
+
     @Test func telephoneBandSoundGoesIntoMatroskaOnly() throws {
         func sound(_ codec: Codec) -> ReceivedMedia {
             ReceivedMedia(

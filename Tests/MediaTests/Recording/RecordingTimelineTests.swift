@@ -240,6 +240,49 @@ struct RecordingTimelineTests {
         #expect(outcome.summary.notes.contains("no video came"))
     }
 
+    @Test func reportsWithinTheFirstSecondAreWaitedFor() throws {
+        let audio = RecordedCall.Track.audio(reports: reportTimes(from: 0.4, until: 10))
+        var video = RecordedCall.Track.video(reports: reportTimes(from: 0.6, until: 10))
+        video.delay = { _ in ms(190) }
+        let outcome = try RecordedCall(tracks: [audio, video]).run()
+        // Nothing had to be corrected, not even at the start.
+        #expect(outcome.worstOffset() <= ms(1))
+        #expect(try #require(outcome.firstWrite) > ms(600))
+    }
+
+    @Test func leapsOfTheTimestampsDoNotMakeTheFileLongerThanTheCall() throws {
+        // Every frame is 1.9 s ahead of the last one: each leap alone could be a burst after a stall.
+        var audio = RecordedCall.Track.audio(until: ms(60_000))
+        audio.timestampShift = { $0.milliseconds / 20 * 91_200 }
+        var video = RecordedCall.Track.video(until: ms(60_000))
+        video.reports = reportTimes(from: 1, every: 0.05, until: 60)
+        // And reports that push the tracks to and fro.
+        video.ntpShift = { ms($0.milliseconds / 500 % 2 == 0 ? 700 : -700) }
+        audio.reports = video.reports
+        let outcome = try RecordedCall(tracks: [audio, video]).run()
+        #expect(outcome.neverGoesBack)
+        #expect(outcome.summary.duration < ms(120_000))
+        var alone = audio
+        alone.reports = []
+        #expect(try RecordedCall(tracks: [alone]).run().summary.duration < ms(70_000))
+    }
+
+    @Test func silenceWithSignsOfLifeIsOneGap() throws {
+        let recorder = try Recorder(path: "null:", tracks: [TrackExpectation(.audio)])
+        // Discontinuous transmission: sound for a second, then every 400 ms a packet that says "still silent".
+        for time in Array(stride(from: 0, to: 1_000, by: 20)) + Array(stride(from: 1_000, to: 9_000, by: 400)) + [9_000]
+        {
+            let payload: [UInt8] = time < 1_000 || time == 9_000 ? [0xFC, 1, 2, 3] : [0xFC]
+            try recorder.write(
+                EncodedFrame(
+                    codec: .opus, payload: payload, timestamp: Int64(time) * 48, arrival: .zero + ms(Int64(time))),
+                track: .audio)
+        }
+        let track = try #require(try recorder.finish()[.audio])
+        #expect(track.gaps == [RecordingSummary.Gap(start: ms(1_020), length: ms(7_980), cause: .silence)])
+        #expect(track.gapCount == 1)
+    }
+
     @Test func oneTrackAloneWaitsForNothing() throws {
         let outcome = try RecordedCall(tracks: [.audio()], expected: [.audio]).run()
         #expect(try #require(outcome.firstWrite) == ms(50))

@@ -9,7 +9,7 @@ import Primitives
 /// The header must name all tracks before the first frame. A video track may start minutes later, when a camera is turned
 /// on, so an expected track is always declared: video with a guessed size, put right in place by the first keyframe. A
 /// track that never came is made void in place at the end.
-final class MuxedContainer: RecordingContainer {
+final class MatroskaContainer: RecordingContainer {
     private let format: RecordingFormat
     private let file: RecordingFile
     private var muxer: Muxer?
