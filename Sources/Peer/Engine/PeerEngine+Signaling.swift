@@ -74,7 +74,10 @@ extension PeerEngine {
         _ attribute: CandidateAttribute, mid: String? = nil, mediaIndex: Int? = nil, at now: Instant,
         into out: inout Output
     ) {
-        if mid != nil || mediaIndex != nil, !negotiator.isOnTransport(mid: mid, mediaIndex: mediaIndex) {
+        // Before the description it belongs to nothing is known of its section: ICE keeps it.
+        if mid != nil || mediaIndex != nil, negotiator.remoteDescription != nil,
+            !negotiator.isOnTransport(mid: mid, mediaIndex: mediaIndex)
+        {
             return trace(
                 .peer(
                     .remoteCandidateIgnored(

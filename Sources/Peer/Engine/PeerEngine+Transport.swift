@@ -94,6 +94,7 @@ extension PeerEngine {
         // The other side moved or came back: its decoder may miss what was sent into the void.
         if srtp != nil {
             follow(.connected, at: now, into: &out)
+            bandwidth.notePathChanged(at: now)
             for mid in senders.keys where senders[mid]?.stream.configuration.codec.kind == .video {
                 out.events.append(.keyframeRequested(mid: mid))
             }
