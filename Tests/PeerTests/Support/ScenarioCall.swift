@@ -63,6 +63,7 @@ final class ScenarioCall {
     /// When a path was last answered by a STUN success, for the rule that nothing but STUN leaves without it.
     private var lastSuccess: [[NetworkPath: Instant]] = [[:], [:]]
     private(set) var lastConsent: [Instant?] = [nil, nil]
+    private var successes: [[Instant]] = [[], []]
 
     static let stepBudget = 20_000
     static let unixStart: Int64 = 1_700_000_000_000_000_000
@@ -101,6 +102,9 @@ final class ScenarioCall {
     func lastDeparture(_ kind: PacketClass, from side: Side) -> Instant? { lastDepartures[side.rawValue][kind] }
     func firstArrival(_ kind: PacketClass, at side: Side) -> Instant? { firstArrivals[side.rawValue][kind] }
     func departures(_ kind: PacketClass, from side: Side) -> Int { departures[side.rawValue][kind] ?? 0 }
+
+    /// The first STUN success that came, those of servers before `since` left aside.
+    func firstSuccess(at side: Side, since: Instant) -> Instant? { successes[side.rawValue].first { $0 >= since } }
 
     // MARK: Setting up
 
@@ -219,9 +223,10 @@ final class ScenarioCall {
         let now = now
         let kind = PacketClass(datagram.bytes)
         if firstArrivals[side.rawValue][kind] == nil { firstArrivals[side.rawValue][kind] = now }
-        if kind == .stun, datagram.bytes.prefix(2) == [1, 1] {
+        if kind == .stun, datagram.bytes.prefix(2) == [1, 1], !topology.stunServers.contains(datagram.path.remote) {
             lastSuccess[side.rawValue][datagram.path] = now
             lastConsent[side.rawValue] = now
+            if successes[side.rawValue].count < 100 { successes[side.rawValue].append(now) }
         }
         let peer = self[side]
         peer.engine.receive(datagram, at: now, into: &peer.out)
