@@ -69,6 +69,6 @@ extension ReceiveStreamConfiguration {
 
 extension NegotiatedSession {
     /// RFC 5506, where every section agreed to it: they share one transport.
-    var usesReducedSizeRTCP: Bool { acceptedMedia.allSatisfy(\.isRTCPReducedSize) }
-    var usesReceiverReferenceTime: Bool { acceptedMedia.contains(where: \.usesReceiverReferenceTime) }
+    var usesReducedSizeRTCP: Bool { media.allSatisfy { $0.isRejected || $0.isRTCPReducedSize } }
+    var usesReceiverReferenceTime: Bool { media.contains { !$0.isRejected && $0.usesReceiverReferenceTime } }
 }
