@@ -133,16 +133,16 @@ extension PeerEngine {
 
     /// The section whose stream repeats packets plainly, under their own SSRC, because RTX was not agreed.
     private func plainSender(of ssrc: SSRC) -> String? {
-        senders.first {
-            $0.value.stream.configuration.ssrc == ssrc && $0.value.stream.configuration.retransmission == nil
-                && $0.value.stream.configuration.codec.kind == .video
-        }?.key
+        senders.firstKey {
+            let settings = $0.stream.configuration
+            return settings.ssrc == ssrc && settings.retransmission == nil && settings.codec.kind == .video
+        }
     }
 
     private func plainRepeater(of packet: OutboundPacket) -> String? {
-        senders.first {
-            $0.value.stream.configuration.ssrc == packet.ssrc && $0.value.stream.configuration.retransmission == nil
-        }?.key
+        senders.firstKey {
+            $0.stream.configuration.ssrc == packet.ssrc && $0.stream.configuration.retransmission == nil
+        }
     }
 
     mutating func publishTargetBitrate(into out: inout Output) {
