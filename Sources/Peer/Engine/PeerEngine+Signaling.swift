@@ -131,7 +131,8 @@ extension PeerEngine {
         note(.bothDescriptionsKnown, at: now, into: &out)
         guard agreed.acceptedMedia.isEmpty || hasUsableFingerprint(agreed) else {
             return setConnectionState(
-                .failed(.negotiation("no fingerprint of a hash function that can be checked (sha-256 … sha-512, sha-1)")),
+                .failed(
+                    .negotiation("no fingerprint of a hash function that can be checked (sha-256 … sha-512, sha-1)")),
                 into: &out)
         }
         let former = session
