@@ -221,7 +221,8 @@ public struct BandwidthEstimator: Sendable {
     }
 
     private func hasTransportFeedback(at now: Instant) -> Bool {
-        lastFeedback.map { now - $0 < .milliseconds(2_000) } ?? false
+        // Once the silence was noted, it lasts until the next feedback: a probe into it would be lost.
+        lastBackoff == nil && lastFeedback.map { now - $0 < .milliseconds(2_000) } ?? false
     }
 
     private mutating func advanceProbing(at now: Instant) {

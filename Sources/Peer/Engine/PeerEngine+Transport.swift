@@ -33,14 +33,6 @@ extension PeerEngine {
         for event in events { apply(event, at: now, into: &out) }
         // A path other than the one in use may have been validated, too.
         if dtls != nil, !earlyDatagrams.isEmpty { replayEarlyDatagrams(of: .dtls, at: now, into: &out) }
-        shareRoundTrip()
-    }
-
-    /// Jitter buffers ask again for what is lost once a round trip.
-    private mutating func shareRoundTrip() {
-        guard let roundTrip = roundTripTime, roundTrip != sharedRoundTrip else { return }
-        sharedRoundTrip = roundTrip
-        for ssrc in receivers.keys { receivers[ssrc]?.stream.roundTripTime = roundTrip }
     }
 
     private mutating func apply(_ event: ICEEvent, at now: Instant, into out: inout Output) {

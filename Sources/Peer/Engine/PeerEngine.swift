@@ -60,8 +60,6 @@ public struct PeerEngine {
     var pacer: Pacer<PacedPacket>
     var bandwidth: BandwidthEstimator
     var lastTargetBitrate: Int?
-    /// The round trip the jitter buffers were told.
-    var sharedRoundTrip: TimeDelta?
 
     var earlyDatagrams: BoundedQueue<Datagram>
     var connectionState: ConnectionState = .new

@@ -81,7 +81,8 @@ final class ScenarioCall {
             let certificate = try SeededRandomness.run(&random) {
                 try Certificate.generate(at: Self.unixStart / 1_000_000_000)
             }
-            var configuration = PeerConfiguration(role: side == .left ? .controlling : .controlled, certificate: certificate)
+            var configuration = PeerConfiguration(
+                role: side == .left ? .controlling : .controlled, certificate: certificate)
             configuration.clock = .virtual
             configuration.isDeterministic = true
             configuration.stunServers = topology.stunServers.map { STUNServer(url: "stun:\($0)", address: $0) }
@@ -238,7 +239,8 @@ final class ScenarioCall {
         if let due = peer.engine.deadline, due <= now {
             peer.engine.advance(to: now, into: &peer.out)
             if let next = peer.engine.deadline, next <= now {
-                throw ScenarioError("\(side)'s engine broke its promise: advanced to \(now), deadline \(next) of "
+                throw ScenarioError(
+                    "\(side)'s engine broke its promise: advanced to \(now), deadline \(next) of "
                         + (peer.engine.nextTimer?.rawValue ?? "nothing"), self)
             }
             try drain(peer)
