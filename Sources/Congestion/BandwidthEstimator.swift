@@ -119,7 +119,7 @@ public struct BandwidthEstimator: Sendable {
 
     /// Takes the packets of one transport-wide feedback: each number with its arrival on the receiver's clock, modulo
     /// 2²⁴ × 64 ms, or `nil` where it did not come.
-    public mutating func receive(arrivals: some Sequence<(SequenceNumber, TimeDelta?)>, at now: Instant) {
+    public mutating func receive(arrivals: [(SequenceNumber, TimeDelta?)], at now: Instant) {
         var results: [PacketResult] = []
         swap(&results, &scratch)
         for (number, arrival) in arrivals { history.acknowledge(number, arrival: arrival, into: &results) }

@@ -40,6 +40,7 @@ extension CallSession {
                 source, kinds: kinds, mids: mids, connection: offerer, clock: clock)
             {
                 offererSide.add(publisher)
+                if options.send != "-" { await publisher.prepared() }
             }
         }
         if let recording { answererSide.record(into: recording) }

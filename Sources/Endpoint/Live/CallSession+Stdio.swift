@@ -36,6 +36,7 @@ extension CallSession {
                     source, kinds: kinds, mids: mids.sent, connection: connection, clock: clock)
                 {
                     side.add(publisher)
+                    await publisher.prepared()
                 }
             })
         source?.close()
@@ -88,7 +89,7 @@ final class StdioSignaling: Sendable {
     private let connection: PeerConnection
     private let side: LivePeer
     private let reporter: any CallReporter
-    private let prepare: @Sendable (SectionKinds) throws -> Void
+    private let prepare: @Sendable (SectionKinds) async throws -> Void
     private let state = Mutex(State())
     private let output = Mutex(())
 
@@ -105,7 +106,7 @@ final class StdioSignaling: Sendable {
 
     init(
         connection: PeerConnection, side: LivePeer, reporter: any CallReporter,
-        prepare: @escaping @Sendable (SectionKinds) throws -> Void
+        prepare: @escaping @Sendable (SectionKinds) async throws -> Void
     ) {
         self.connection = connection
         self.side = side
@@ -186,7 +187,7 @@ final class StdioSignaling: Sendable {
             defer { state.isPrepared = true }
             return !state.isPrepared
         }
-        if mustPrepare { try prepare(await connection.sections()) }
+        if mustPrepare { try await prepare(await connection.sections()) }
         let early = state.withLock { state in
             defer { state.earlyCandidates = [] }
             return state.earlyCandidates
@@ -234,7 +235,7 @@ final class StdioSignaling: Sendable {
     private func sendOffer() async throws {
         let offer = try await connection.offer()
         // The source and the recording stand before the other side can send anything.
-        try prepare(await connection.offeredSections())
+        try await prepare(await connection.offeredSections())
         state.withLock { $0.isPrepared = true }
         write(.offer(offer.serialized))
     }

@@ -42,6 +42,7 @@ final class LivePeer: PeerConnectionObserver {
     var journal: CallJournal { state.withLock { $0.journal } }
     var hasRecordingFailed: Bool { state.withLock { $0.hasRecordingFailed } }
     var publishers: [PublisherThread] { state.withLock { $0.publishers } }
+    var hasPublisherFailed: Bool { publishers.contains { $0.outcome.failure != nil } }
 
     /// A publisher added to a call that stands already starts at once.
     func add(_ publisher: PublisherThread) {

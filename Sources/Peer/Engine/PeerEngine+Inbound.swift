@@ -34,7 +34,7 @@ extension PeerEngine {
             guard receivers[base]?.retransmissions.unwrap(&header, &packet) == true else { return }
             isRetransmission = true
         }
-        guard receivers[header.ssrc] != nil else { return }
+        guard receivers.contains(header.ssrc) else { return }
         receivers[header.ssrc]?.stream.receive(
             header, packet: packet, at: now, isRetransmission: isRetransmission, into: &receiveOutput)
         drainReceiveStream(header.ssrc, at: now, into: &out)
@@ -58,8 +58,8 @@ extension PeerEngine {
     private mutating func route(
         _ header: RTPHeader, packet: [UInt8], at now: Instant, into out: inout Output
     ) -> Route? {
-        if receivers[header.ssrc] != nil { return .stream(header.ssrc) }
-        if let base = routes.retransmissions[header.ssrc], receivers[base] != nil { return .retransmission(of: base) }
+        if receivers.contains(header.ssrc) { return .stream(header.ssrc) }
+        if let base = routes.retransmissions[header.ssrc], receivers.contains(base) { return .retransmission(of: base) }
         return createRoute(header, packet: packet, at: now, into: &out)
     }
 
@@ -228,7 +228,7 @@ extension PeerEngine {
     private static let maximumOrphanReports = 16
 
     private mutating func take(_ report: SenderReport, at now: Instant, into out: inout Output) {
-        guard receivers[report.ssrc] != nil else {
+        guard receivers.contains(report.ssrc) else {
             if orphanReports.count < Self.maximumOrphanReports { orphanReports[report.ssrc] = report }
             return
         }

@@ -45,9 +45,7 @@ extension PeerEngine {
     }
 
     mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
-        guard let mid = senders.firstKey(where: { $0.stream.configuration.ssrc == nack.mediaSSRC }) else {
-            return
-        }
+        guard let mid = senders.firstKey(where: { $0.stream.configuration.ssrc == nack.mediaSSRC }) else { return }
         packetScratch.removeAll(keepingCapacity: true)
         let roundTrip = roundTripTime
         senders[mid]?.stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
@@ -103,8 +101,7 @@ extension PeerEngine {
     }
 
     private mutating func depart(_ packet: inout OutboundPacket, at now: Instant, into out: inout Output) {
-        let repeats = packet.isRetransmission ? plainRepeater(of: packet) : nil
-        if let mid = repeats {
+        if packet.isRetransmission, let mid = plainSender(of: packet.ssrc) {
             // The same SRTP index with other contents (a newer stamp) would use a key and nonce twice (RFC 7714 §8.1), so
             // what leaves is what left the first time, bit for bit.
             guard let sent = senders[mid]?.sentPackets[packet.sequence] else { return }
@@ -132,18 +129,7 @@ extension PeerEngine {
     }
 
     /// The section whose stream repeats packets plainly, under their own SSRC, because RTX was not agreed.
-    private func plainSender(of ssrc: SSRC) -> String? {
-        senders.firstKey {
-            let settings = $0.stream.configuration
-            return settings.ssrc == ssrc && settings.retransmission == nil && settings.codec.kind == .video
-        }
-    }
-
-    private func plainRepeater(of packet: OutboundPacket) -> String? {
-        senders.firstKey {
-            $0.stream.configuration.ssrc == packet.ssrc && $0.stream.configuration.retransmission == nil
-        }
-    }
+    private func plainSender(of ssrc: SSRC) -> String? { plainSenders.first { $0.ssrc == ssrc }?.mid }
 
     mutating func publishTargetBitrate(into out: inout Output) {
         let target = bandwidth.targetBitrate

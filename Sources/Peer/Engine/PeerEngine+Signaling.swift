@@ -145,6 +145,12 @@ extension PeerEngine {
         // RFC 8842 §5.2: another certificate or role is another association. The old keys serve until the new are there.
         if former != nil, agreed.isNewDTLSAssociation { dtls = nil }
         for section in agreed.media { applySection(section) }
+        plainSenders = senders.keys.compactMap { mid in
+            guard let settings = senders[mid]?.stream.configuration, settings.retransmission == nil,
+                settings.historyCapacity > 0
+            else { return nil }
+            return (settings.ssrc, mid)
+        }
         extensions = agreed.media.first { !$0.isRejected }?.receivedExtensions ?? HeaderExtensionMap()
         startDTLSIfReady(at: now, into: &out)
         flushFeedback(at: now, into: &out)

@@ -49,6 +49,8 @@ public struct PeerEngine {
     var feedbackSSRC: SSRC
     var senders = StreamTable<String, SenderState>()
     var receivers = StreamTable<SSRC, ReceiverState>()
+    /// Sending streams that repeat lost packets under their own SSRC.
+    var plainSenders: [(ssrc: SSRC, mid: String)] = []
     var routes = RoutingTable()
     var reports: ReportScheduler
     /// Feedback that waits for its turn.
