@@ -51,7 +51,9 @@ extension SendStreamConfiguration {
         self.init(
             codec: codec.codec, payloadType: codec.payloadType, clockRate: Int(codec.clockRate),
             ssrc: transceiver.ssrc, retransmission: retransmission, cname: cname, mid: section.mid,
-            extensions: section.sentExtensions, telephoneEventPayloadType: events?.payloadType)
+            extensions: section.sentExtensions, telephoneEventPayloadType: events?.payloadType,
+            // Whoever was not promised retransmission gets none.
+            historyCapacity: codec.feedback.contains("nack") ? (codec.codec.kind == .video ? 1_024 : 256) : 0)
     }
 }
 

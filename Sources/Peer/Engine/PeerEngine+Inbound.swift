@@ -232,7 +232,7 @@ extension PeerEngine {
     private static let maximumOrphanReports = 16
 
     private mutating func take(_ report: SenderReport, at now: Instant, into out: inout Output) {
-        guard receivers[report.ssrc] != nil else {
+        guard receivers.contains(report.ssrc) else {
             if orphanReports.count < Self.maximumOrphanReports { orphanReports[report.ssrc] = report }
             return
         }

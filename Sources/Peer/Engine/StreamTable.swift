@@ -15,7 +15,9 @@ struct StreamTable<Key: Equatable, Value> {
 
     /// Changes happen in place; `nil` removes.
     subscript(key: Key) -> Value? {
-        get { keys.firstIndex(of: key).flatMap { slots[$0] } }
+        _read {
+            if let index = keys.firstIndex(of: key) { yield slots[index] } else { yield nil }
+        }
         _modify {
             if let index = keys.firstIndex(of: key) {
                 yield &slots[index]
