@@ -11,7 +11,7 @@ extension PeerEngine {
     public mutating func send(
         _ frame: EncodedFrame, mid: String, at now: Instant, into out: inout Output
     ) -> DropReason? {
-        if let reason = refusal(of: mid) {
+        if let reason = refusal(of: mid, frame.codec) {
             trace(.peer(.frameRefused(mid: mid, reason: reason)), at: now, into: &out)
             return reason
         }
@@ -37,10 +37,12 @@ extension PeerEngine {
         return nil
     }
 
-    private func refusal(of mid: String) -> DropReason? {
+    private func refusal(of mid: String, _ codec: Codec) -> DropReason? {
         if isClosed || srtp == nil { return .notConnected }
         guard let sender = senders[mid] else { return .directionInactive }
         if !sender.isActive { return .directionInactive }
+        // Another codec's bytes under the agreed payload type would be noise at the far end.
+        if sender.stream.configuration.codec != codec { return .codecNotAgreed }
         return ice.sendingPath == nil ? .noConsent : nil
     }
 
