@@ -12,8 +12,8 @@ extension PeerEngine {
         _ frame: EncodedFrame, mid: String, at now: Instant, into out: inout Output
     ) -> DropReason? {
         let position = senders.position(of: mid)
-        guard let position, refusal(of: position) == nil else {
-            let reason = refusal(of: position) ?? .directionInactive
+        guard let position, refusal(of: position, frame.codec) == nil else {
+            let reason = refusal(of: position, frame.codec) ?? .directionInactive
             trace(.peer(.frameRefused(mid: mid, reason: reason)), at: now, into: &out)
             return reason
         }
@@ -39,9 +39,11 @@ extension PeerEngine {
         return nil
     }
 
-    private func refusal(of position: Int?) -> DropReason? {
+    private func refusal(of position: Int?, _ codec: Codec) -> DropReason? {
         if isClosed || srtp == nil || connectionState == .closed { return .notConnected }
         guard let position, senders[at: position].isActive else { return .directionInactive }
+        // Another codec's bytes under the agreed payload type would be noise at the far end.
+        if senders[at: position].stream.configuration.codec != codec { return .codecNotAgreed }
         return ice.sendingPath == nil ? .noConsent : nil
     }
 

@@ -146,7 +146,7 @@ extension PeerEngine {
         // RFC 8842 §5.2: another certificate or role is another association. The old keys serve until the new are there.
         if former != nil, agreed.isNewDTLSAssociation { dtls = nil }
         for section in agreed.media { applySection(section) }
-        extensions = agreed.media.first { !$0.isRejected }?.receivedExtensions ?? HeaderExtensionMap()
+        extensions = agreed.receivedExtensions
         startDTLSIfReady(at: now, into: &out)
         flushFeedback(at: now, into: &out)
     }
