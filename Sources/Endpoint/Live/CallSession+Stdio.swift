@@ -92,6 +92,9 @@ final class StdioSignaling: Sendable {
     private let prepare: @Sendable (SectionKinds) async throws -> Void
     private let state = Mutex(State())
     private let output = Mutex(())
+    /// Ends when our description is out: candidates belong after it (RFC 8838 §4).
+    private let described: AsyncStream<Void>
+    private let describedContinuation: AsyncStream<Void>.Continuation
 
     private struct State {
         var failure: CallSetupError?
@@ -112,6 +115,7 @@ final class StdioSignaling: Sendable {
         self.side = side
         self.reporter = reporter
         self.prepare = prepare
+        (described, describedContinuation) = AsyncStream.makeStream()
     }
 
     var failure: CallSetupError? { state.withLock { $0.failure } }
@@ -179,6 +183,7 @@ final class StdioSignaling: Sendable {
         // The source and the recording are opened before the answer leaves: what fails here fails before media flows.
         try await agreed()
         write(.answer(answer.serialized))
+        describedContinuation.finish()
     }
 
     private func agreed() async throws {
@@ -238,9 +243,11 @@ final class StdioSignaling: Sendable {
         try await prepare(await connection.offeredSections())
         state.withLock { $0.isPrepared = true }
         write(.offer(offer.serialized))
+        describedContinuation.finish()
     }
 
     private func sendCandidates() async {
+        for await _ in described {}
         for await signal in side.signals {
             switch signal {
             case .localCandidate(let candidate, let mid, let index):
