@@ -11,17 +11,19 @@ extension PeerEngine {
     public mutating func send(
         _ frame: EncodedFrame, mid: String, at now: Instant, into out: inout Output
     ) -> DropReason? {
-        if let reason = refusal(of: mid) {
+        let position = senders.position(of: mid)
+        guard let position, refusal(of: position) == nil else {
+            let reason = refusal(of: position) ?? .directionInactive
             trace(.peer(.frameRefused(mid: mid, reason: reason)), at: now, into: &out)
             return reason
         }
         guard pacer.hasRoom else {
-            senders[mid]?.framesDropped += 1
+            senders[at: position].framesDropped += 1
             trace(.peer(.frameRefused(mid: mid, reason: .queueFull)), at: now, into: &out)
             return .queueFull
         }
         packetScratch.removeAll(keepingCapacity: true)
-        senders[mid]?.stream.packetize(frame, at: now, into: &packetScratch)
+        senders[at: position].stream.packetize(frame, at: now, into: &packetScratch)
         note(frame.codec.kind == .video ? .firstVideoFrameSent : .firstAudioFrameSent, at: now, into: &out)
         let priority: PacerPriority = frame.codec.kind == .video ? .video : .audio
         for packet in packetScratch {
@@ -32,25 +34,22 @@ extension PeerEngine {
         releasePaced(at: now, into: &out)
         // The first sender report leaves with the first media, so that the other side can synchronise at once.
         reports.noteMediaSent(at: now)
-        if senders[mid]?.noteFirstFrame() == true { reports.reportSoon(at: now) }
+        if senders[at: position].noteFirstFrame() { reports.reportSoon(at: now) }
         flushFeedback(at: now, into: &out)
         return nil
     }
 
-    private func refusal(of mid: String) -> DropReason? {
-        if isClosed || srtp == nil { return .notConnected }
-        guard let sender = senders[mid] else { return .directionInactive }
-        if !sender.isActive { return .directionInactive }
+    private func refusal(of position: Int?) -> DropReason? {
+        if isClosed || srtp == nil || connectionState == .closed { return .notConnected }
+        guard let position, senders[at: position].isActive else { return .directionInactive }
         return ice.sendingPath == nil ? .noConsent : nil
     }
 
     mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == nack.mediaSSRC })?.key else {
-            return
-        }
+        guard let position = senders.firstPosition(where: { $0.ssrc == nack.mediaSSRC }) else { return }
         packetScratch.removeAll(keepingCapacity: true)
         let roundTrip = roundTripTime
-        senders[mid]?.stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
+        senders[at: position].stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
         for packet in packetScratch {
             pacer.enqueue(
                 PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .retransmission, at: now)
@@ -62,12 +61,23 @@ extension PeerEngine {
     mutating func releasePaced(at now: Instant, into out: inout Output) {
         // A probe needs padding to keep its rate; without a retransmission stream there is none to be had.
         while let probe = bandwidth.takeProbe() {
-            if senders.values.contains(where: { $0.isActive && $0.stream.configuration.retransmission != nil }) {
-                pacer.start(probe)
-            }
+            if probeSender != nil { pacer.start(probe) }
         }
-        addProbePadding(at: now)
-        pacer.release(at: now, into: &pacedScratch)
+        // What one release lets go belongs to one probe or to none, so there may be more to let go at this instant.
+        for _ in 0..<Self.maximumReleases {
+            addProbePadding(at: now)
+            pacer.release(at: now, into: &pacedScratch)
+            departReleased(at: now, into: &out)
+            guard let due = pacer.deadline, due <= now else { return }
+        }
+    }
+
+    private static let maximumReleases = 16
+
+    /// The sender whose retransmission stream carries padding.
+    private var probeSender: Int? { senders.firstPosition { $0.isActive && !$0.repeatsPlainly } }
+
+    private mutating func departReleased(at now: Instant, into out: inout Output) {
         guard !pacedScratch.isEmpty else { return }
         // Moved out while it is walked, so that each packet's bytes have one owner and are protected in place.
         var leaving: [PacedPacket] = []
@@ -80,13 +90,9 @@ extension PeerEngine {
     /// Where media alone does not fill a probe for bandwidth, old packets are sent again on a retransmission stream.
     private mutating func addProbePadding(at now: Instant) {
         let needed = pacer.paddingNeeded(at: now)
-        guard needed > 0,
-            let mid = senders.first(where: { $0.value.isActive && $0.value.stream.configuration.retransmission != nil }
-            )?
-            .key
-        else { return }
+        guard needed > 0, let position = probeSender else { return }
         packetScratch.removeAll(keepingCapacity: true)
-        senders[mid]?.stream.probe(bytes: needed, at: now, into: &packetScratch)
+        senders[at: position].stream.probe(bytes: needed, at: now, into: &packetScratch)
         for packet in packetScratch {
             pacer.enqueue(PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .padding, at: now)
         }
@@ -94,11 +100,10 @@ extension PeerEngine {
     }
 
     private mutating func depart(_ packet: inout OutboundPacket, at now: Instant, into out: inout Output) {
-        let repeats = packet.isRetransmission ? plainRepeater(of: packet) : nil
-        if let mid = repeats {
+        if packet.isRetransmission, let position = plainSender(of: packet.ssrc) {
             // The same SRTP index with other contents (a newer stamp) would use a key and nonce twice (RFC 7714 §8.1), so
             // what leaves is what left the first time, bit for bit.
-            guard let sent = senders[mid]?.sentPackets[packet.sequence] else { return }
+            guard let sent = senders[at: position].sentPackets[packet.sequence] else { return }
             _ = transmit(sent, into: &out)
             return
         }
@@ -116,24 +121,14 @@ extension PeerEngine {
         }
         var bytes: [UInt8] = []
         swap(&bytes, &packet.bytes)
-        if !packet.isRetransmission, let mid = plainSender(of: packet.ssrc) {
-            senders[mid]?.sentPackets.note(bytes, sequence: packet.sequence)
+        if !packet.isRetransmission, let position = plainSender(of: packet.ssrc) {
+            senders[at: position].sentPackets.note(bytes, sequence: packet.sequence)
         }
         if transmit(bytes, into: &out) { note(.firstRTPSent, at: now, into: &out) }
     }
 
-    /// The section whose stream repeats packets plainly, under their own SSRC, because RTX was not agreed.
-    private func plainSender(of ssrc: SSRC) -> String? {
-        senders.first {
-            $0.value.stream.configuration.ssrc == ssrc && $0.value.stream.configuration.retransmission == nil
-                && $0.value.stream.configuration.codec.kind == .video
-        }?.key
-    }
-
-    private func plainRepeater(of packet: OutboundPacket) -> String? {
-        senders.first {
-            $0.value.stream.configuration.ssrc == packet.ssrc && $0.value.stream.configuration.retransmission == nil
-        }?.key
+    private func plainSender(of ssrc: SSRC) -> Int? {
+        senders.firstPosition { $0.ssrc == ssrc && $0.repeatsPlainly && $0.kind == .video }
     }
 
     mutating func publishTargetBitrate(into out: inout Output) {
@@ -161,8 +156,17 @@ struct SenderState: Sendable {
     var sentPackets = SentPacketRing()
     private var lastKeyframe: Instant?
     private var hasSent = false
+    let ssrc: SSRC
+    let kind: MediaKind
+    /// Whether packets are repeated plainly, under their own SSRC, because RTX was not agreed.
+    let repeatsPlainly: Bool
 
-    init(stream: SendStream) { self.stream = stream }
+    init(stream: SendStream) {
+        self.stream = stream
+        ssrc = stream.configuration.ssrc
+        kind = stream.configuration.codec.kind
+        repeatsPlainly = stream.configuration.retransmission == nil
+    }
 
     /// Whether this frame is the first.
     mutating func noteFirstFrame() -> Bool {
