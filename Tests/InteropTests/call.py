@@ -1,5 +1,6 @@
 """One call between postern and a foreign peer, with everything that is measured of it."""
 import asyncio
+import json
 import os
 import time
 
@@ -10,7 +11,7 @@ from relay import Relay
 
 class Call:
     def __init__(self, binary, folder, peer, offerer, arguments=None, relay=None, during=None, seconds=10,
-                 filter_candidates=None, rewrite=None):
+                 filter_candidates=None, rewrite=None, candidate_delay=0):
         self.peer, self.offerer, self.relay, self.during, self.seconds = peer, offerer, relay, during, seconds
         self.folder = folder
         self.record_path = os.path.join(folder, "out.webm")
@@ -21,6 +22,8 @@ class Call:
             self.record_path = arguments[arguments.index("--record") + 1]
         self.postern = Postern(binary, folder, "offer" if offerer == "postern" else "answer", arguments)
         self.filter_candidates = filter_candidates
+        self.candidate_delay = candidate_delay
+        self.decoded = 0
         self.rewrite = rewrite or (lambda origin, sdp: sdp)
         self.snapshots = []
         self.checks = []
@@ -55,11 +58,13 @@ class Call:
         return dict(message, candidate=text) if text else None
 
     async def _pump_out(self):
+        await asyncio.sleep(self.candidate_delay)
         while (message := await self.postern.messages.get()) is not None:
             if "candidate" in message and (message := self._relayed("foreign", message)):
                 await self.peer.add_candidate(message)
 
     async def _pump_in(self):
+        await asyncio.sleep(self.candidate_delay)
         while True:
             message = self._relayed("postern", await self.peer.candidates.get())
             if message:
@@ -123,7 +128,13 @@ class Call:
                     if self.during:
                         side_task = asyncio.create_task(self.during(self))
                 snapshot["t"] = now - connected
+                # Firefox counts anew after each negotiation.
+                frames = snapshot["video_in"].get("framesDecoded") or 0
+                before = self.snapshots[-1]["video_in"].get("framesDecoded") or 0 if self.snapshots else 0
+                self.decoded += frames - before if frames >= before else frames
                 self.snapshots.append(snapshot)
+                with open(os.path.join(self.folder, "stats.ndjson"), "a") as file:
+                    file.write(json.dumps(snapshot) + "\n")
             if now - start > self.seconds + 25:
                 break
             if connected and now - connected > self.seconds + 8:
@@ -157,7 +168,7 @@ class Call:
 
     def check_foreign_video(self, minimum_rate=0.8, rate=30):
         video = self.last["video_in"]
-        frames = video.get("framesDecoded") or 0
+        frames = self.decoded
         wanted = self.seconds * rate * minimum_rate
         self.check("foreign decodes video", frames >= wanted and video.get("spread", 0) > 5,
                    f"{frames} frames {video.get('size')}")

@@ -55,7 +55,7 @@ class Runner:
         os.makedirs(folder)
         start = time.monotonic()
         try:
-            call = await asyncio.wait_for(body(folder), 120)
+            call = await asyncio.wait_for(body(folder), 150)
             checks = call.checks
         except Exception as error:
             with open(os.path.join(folder, "exception"), "w") as file:

@@ -77,7 +77,8 @@ async def run(runner):
     async def pcmu(folder):
         def only_pcmu(origin, sdp):
             return sdp if origin == "postern" else keep_audio(sdp, "0")
-        c = await call(folder, "foreign", {"send": ("audio",), "receive": ("audio",)}, rewrite=only_pcmu).run()
+        c = await call(folder, "foreign", {"send": ("audio",), "receive": ("audio",)}, rewrite=only_pcmu,
+                       arguments=["--send", "test", "--record", "{out}/out.mkv", "--duration", "10"]).run()
         c.check_exit()
         c.check_foreign_audio()
         c.check_recording(kinds=("audio",))

@@ -25,7 +25,9 @@ import Testing
             }
         }
         times.sort()
-        print("loss \(percent) %: median \(times[times.count / 2]) ms, longest \(times[times.count - 1]) ms of \(times.count)")
+        print(
+            "loss \(percent) %: median \(times[times.count / 2]) ms, longest \(times[times.count - 1]) ms of \(times.count)"
+        )
     }
 
     @Test func burstsOfLossAreSurvivedToo() throws {

@@ -97,7 +97,8 @@ import Testing
 
     // MARK: Restarts
 
-    @Test(arguments: Side.allCases, Seeds.some(2)) func eitherSideRestartsICEInMidCall(side: Side, seed: UInt64) throws {
+    @Test(arguments: Side.allCases, Seeds.some(2)) func eitherSideRestartsICEInMidCall(side: Side, seed: UInt64) throws
+    {
         let call = try connected("rtt=100ms,loss=1%", seed: seed)
         for side in Side.allCases {
             for key in call[side].received.keys { call[side].received[key]?.resetGaps() }
@@ -213,8 +214,9 @@ import Testing
 
     private func roles(_ call: ScenarioCall) -> [String] {
         Side.allCases.compactMap { side in
-            guard case .string(let role)? = call[side].engine.statistics(at: call.now).objects(of: .transport)
-                .first?["iceRole"]
+            guard
+                case .string(let role)? = call[side].engine.statistics(at: call.now).objects(of: .transport)
+                    .first?["iceRole"]
             else { return nil }
             return role
         }.sorted()

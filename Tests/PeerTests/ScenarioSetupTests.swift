@@ -36,7 +36,8 @@ import Testing
         [
             Case(name: "host", network: "", client: client, types: (.host, .host)),
             Case(
-                name: "full cones", network: ",nat=fullcone", client: client, types: (.serverReflexive, .serverReflexive)),
+                name: "full cones", network: ",nat=fullcone", client: client,
+                types: (.serverReflexive, .serverReflexive)),
             Case(
                 name: "restricted cones", network: ",nat=restricted", client: client,
                 types: (.serverReflexive, .serverReflexive)),

@@ -32,7 +32,8 @@ import Testing
         let grown = last.filter { $0.value > (first[$0.key] ?? 0) * 5 / 4 + 64 }
         print(
             "\(hours) h: \(threadSeconds() - began) s of processor, \(call.datagrams) datagrams, resident \(resident / 1_024) KiB then "
-                + "\(residentBytes() / 1_024), collections \(first.values.reduce(0, +)) then \(last.values.reduce(0, +))")
+                + "\(residentBytes() / 1_024), collections \(first.values.reduce(0, +)) then \(last.values.reduce(0, +))"
+        )
         #expect(grown.isEmpty, "\(grown)")
         if Seeds.isSoak { #expect(residentBytes() < resident + 4_000_000, "memory grew") }
         for side in Side.allCases {

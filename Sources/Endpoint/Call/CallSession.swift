@@ -73,7 +73,7 @@ public final class CallSession: Sendable {
     // MARK: What every kind of call needs
 
     /// Opens the source once to learn what it holds, before anything else is done: a bad file fails the command at once.
-    func openSource(tracks: Set<MediaKind>? = nil) throws -> (any MediaSource)? {
+    func openSource(tracks: Set<MediaKind>? = nil, audioCodec: Codec = .opus) throws -> (any MediaSource)? {
         guard let path = options.send else { return nil }
         var source = SourceOptions()
         if let tracks { source.tracks = tracks }
@@ -84,6 +84,7 @@ public final class CallSession: Sendable {
         source.passthrough = options.media.passthrough
         source.loop = options.media.loop
         source.dtx = options.media.dtx
+        source.audioCodec = audioCodec
         source.inputFormat = options.media.inputFormat
         do {
             return try MediaSources.open(path, options: source)
@@ -153,7 +154,10 @@ public final class CallSession: Sendable {
         }
         var status = diagnosis?.status ?? .success
         if status == .success, reports.contains(where: { $0.mediaFailure != nil }) { status = .mediaInput }
-        if status == .success, reports.contains(where: { $0.recordingFailure != nil }) { status = .recording }
+        // A recording asked for that does not exist in the end is a failure, whoever's fault it was.
+        if status == .success, reports.contains(where: { $0.recordingFailure != nil || $0.recording?.bytes == 0 }) {
+            status = .recording
+        }
 
         let results = options.expectations.map { $0.evaluate(on: .object(members)) }
         members.append(
@@ -190,7 +194,14 @@ public final class CallSession: Sendable {
                     "\(track.codec?.rawValue ?? track.kind.rawValue) \(oneDecimal(track.duration.seconds)) s, \(track.frames) frames"
                         + (track.gapCount == 0 ? "" : ", \(track.gapCount) gaps")
                 }
-                lines.append("recorded \(recording.path): " + tracks.joined(separator: "; "))
+                lines.append(
+                    recording.bytes == 0
+                        ? "nothing was recorded: there is no \(recording.path)"
+                        : "recorded \(recording.path): " + tracks.joined(separator: "; "))
+                lines += recording.notes.map { "  " + $0 }
+                if recording.bytes == 0 {
+                    lines += Set(report.journal.refusedStreams).sorted().prefix(3).map { "  refused: " + $0 }
+                }
             }
             if let failure = report.recordingFailure { lines.append("recording: \(failure)") }
             if let failure = report.mediaFailure { lines.append("source: \(failure)") }

@@ -35,13 +35,10 @@ extension CallSession {
         let answerer = PeerConnection(
             loop: loop, configuration: peerConfiguration(role: .controlled, certificate: certificate),
             observer: answererSide)
-        if let source {
-            for publisher in try makePublishers(
-                source, kinds: kinds, mids: mids, connection: offerer, clock: clock)
-            {
-                offererSide.add(publisher)
-                if options.send != "-" { await publisher.prepared() }
-            }
+        let sections = SectionKinds(sent: mids, codecs: [.audio: .opus, .video: .vp8])
+        for publisher in try makePublishers(kinds, of: source, to: sections, connection: offerer, clock: clock) {
+            offererSide.add(publisher)
+            if options.send != "-" { await publisher.prepared() }
         }
         if let recording { answererSide.record(into: recording) }
 

@@ -27,19 +27,20 @@ extension CallSession {
             name: offers ? "offerer" : "answerer", log: log, logWorker: logWorker, keyLog: openKeyLog(), clock: clock)
         let connection = PeerConnection(loop: loop, configuration: configuration, observer: side)
 
+        let opened = Confined(source)
         let signaling = StdioSignaling(
             connection: connection, side: side, reporter: reporter,
-            prepare: { [self] mids in
-                if let recording = try openRecording(kinds: mids.received) { side.record(into: recording) }
-                guard let source = try openSource() else { return }
+            prepareRecording: { [self] sections in
+                if let recording = try openRecording(kinds: sections.received) { side.record(into: recording) }
+            },
+            preparePublishers: { [self] sections in
                 for publisher in try makePublishers(
-                    source, kinds: kinds, mids: mids.sent, connection: connection, clock: clock)
+                    kinds, of: opened.value, to: sections, connection: connection, clock: clock)
                 {
                     side.add(publisher)
                     await publisher.prepared()
                 }
             })
-        source?.close()
         // What is wanted: each kind the source has is sent, each kind a recording can hold is received.
         for kind in [MediaKind.audio, .video] where kinds.contains(kind) || (offers && options.record != nil) {
             try await connection.addTransceiver(
@@ -80,6 +81,8 @@ extension CallSession {
 /// The sections of an agreed session by what they are for.
 struct SectionKinds: Sendable {
     var sent: [MediaKind: String] = [:]
+    /// What frames of each sent kind must be encoded as; known once agreed.
+    var codecs: [MediaKind: Codec] = [:]
     /// Sections that may bring frames, by MID.
     var received: [String: MediaKind] = [:]
 }
@@ -89,7 +92,8 @@ final class StdioSignaling: Sendable {
     private let connection: PeerConnection
     private let side: LivePeer
     private let reporter: any CallReporter
-    private let prepare: @Sendable (SectionKinds) async throws -> Void
+    private let prepareRecording: @Sendable (SectionKinds) throws -> Void
+    private let preparePublishers: @Sendable (SectionKinds) async throws -> Void
     private let state = Mutex(State())
     private let output = Mutex(())
 
@@ -98,7 +102,8 @@ final class StdioSignaling: Sendable {
         var earlyCandidates: [SignalingMessage] = []
         var hasRemoteDescription = false
         var peerLeft = false
-        var isPrepared = false
+        var isRecordingPrepared = false
+        var arePublishersPrepared = false
     }
 
     /// Candidates kept until the description they belong to has come.
@@ -106,12 +111,14 @@ final class StdioSignaling: Sendable {
 
     init(
         connection: PeerConnection, side: LivePeer, reporter: any CallReporter,
-        prepare: @escaping @Sendable (SectionKinds) async throws -> Void
+        prepareRecording: @escaping @Sendable (SectionKinds) throws -> Void,
+        preparePublishers: @escaping @Sendable (SectionKinds) async throws -> Void
     ) {
         self.connection = connection
         self.side = side
         self.reporter = reporter
-        self.prepare = prepare
+        self.prepareRecording = prepareRecording
+        self.preparePublishers = preparePublishers
     }
 
     var failure: CallSetupError? { state.withLock { $0.failure } }
@@ -182,12 +189,17 @@ final class StdioSignaling: Sendable {
     }
 
     private func agreed() async throws {
-        let mustPrepare = state.withLock { state in
-            state.hasRemoteDescription = true
-            defer { state.isPrepared = true }
-            return !state.isPrepared
+        let prepared = state.withLock { state in
+            defer {
+                state.hasRemoteDescription = true
+                state.isRecordingPrepared = true
+                state.arePublishersPrepared = true
+            }
+            return state
         }
-        if mustPrepare { try await prepare(await connection.sections()) }
+        let sections = await connection.sections()
+        if !prepared.isRecordingPrepared { try prepareRecording(sections) }
+        if !prepared.arePublishersPrepared { try await preparePublishers(sections) }
         let early = state.withLock { state in
             defer { state.earlyCandidates = [] }
             return state.earlyCandidates
@@ -234,9 +246,9 @@ final class StdioSignaling: Sendable {
 
     private func sendOffer() async throws {
         let offer = try await connection.offer()
-        // The source and the recording stand before the other side can send anything.
-        try await prepare(await connection.offeredSections())
-        state.withLock { $0.isPrepared = true }
+        // The recording stands before the other side can send anything; what is sent waits for the agreed codec.
+        try prepareRecording(await connection.offeredSections())
+        state.withLock { $0.isRecordingPrepared = true }
         write(.offer(offer.serialized))
     }
 
@@ -275,7 +287,10 @@ extension PeerConnection {
         var kinds = SectionKinds()
         for section in negotiatedSession?.acceptedMedia ?? [] {
             guard let kind = section.kind else { continue }
-            if section.direction.sends { kinds.sent[kind] = kinds.sent[kind] ?? section.mid }
+            if section.direction.sends, kinds.sent[kind] == nil {
+                kinds.sent[kind] = section.mid
+                kinds.codecs[kind] = section.sendCodecs.first { $0.codec.isMedia }?.codec
+            }
             if section.direction.receives { kinds.received[section.mid] = kind }
         }
         return kinds

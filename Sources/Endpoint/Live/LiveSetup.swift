@@ -104,26 +104,60 @@ extension CallSession {
         return servers
     }
 
+    /// What is sent on an agreed session: the kinds of the source that the other side takes, in the codecs agreed.
+    ///
     /// One thread a track, so that a long video encode does not delay the audio. A pipe cannot be opened twice and a
     /// passthrough costs nothing, so those have one thread.
+    ///
+    /// - Parameter opened: the source as it was opened to learn its kinds; goes on where it cannot be opened again.
     func makePublishers(
-        _ source: any MediaSource, kinds: [MediaKind], mids: [MediaKind: String], connection: PeerConnection,
+        _ kinds: [MediaKind], of opened: (any MediaSource)?, to sections: SectionKinds, connection: PeerConnection,
         clock: @escaping @Sendable () -> Instant
     ) throws -> [PublisherThread] {
+        for kind in kinds where sections.sent[kind] == nil {
+            reporter.log(.error, "the other side takes no \(kind.rawValue): none is sent")
+        }
+        let kinds = kinds.filter { sections.sent[$0] != nil }
+        let audioCodec = sections.codecs[.audio] ?? .opus
+        guard !kinds.isEmpty else { return [] }
+        if options.media.passthrough, kinds.contains(.audio), audioCodec != .opus {
+            throw CallSetupError(
+                "--passthrough: the file's audio is opus, the other side takes only \(audioCodec.rawValue); "
+                    + "leave out --passthrough", status: .mediaInput)
+        }
         func publisher(_ source: any MediaSource, name: String) -> PublisherThread {
             PublisherThread(
                 publisher: Publisher(
-                    source: source, mids: mids, audioBitrate: kinds.contains(.audio) ? audioBitrate : 0,
+                    source: source, mids: sections.sent, audioBitrate: kinds.contains(.audio) ? audioBitrate : 0,
                     videoBitrateCap: videoBitrate, limit: options.duration),
                 connection: connection, name: name, clock: clock)
         }
-        guard kinds.count == 2, options.send != "-", !options.media.passthrough else {
-            return [publisher(source, name: "postern-encode")]
+        if let opened, !isSourceReopenable {
+            guard audioCodec == .opus || !kinds.contains(.audio) else {
+                throw CallSetupError(
+                    "--send: a pipe's audio is encoded as opus, the other side takes only \(audioCodec.rawValue); "
+                        + "send from a file", status: .mediaInput)
+            }
+            return [publisher(opened, name: "postern-encode")]
         }
-        source.close()
+        opened?.close()
+        guard kinds.count == 2, !options.media.passthrough else {
+            return try openSource(tracks: Set(kinds), audioCodec: audioCodec).map { source in
+                [publisher(source, name: "postern-encode")]
+            } ?? []
+        }
         return try kinds.compactMap { kind in
-            try openSource(tracks: [kind]).map { publisher($0, name: "postern-\(kind.rawValue)") }
+            try openSource(tracks: [kind], audioCodec: audioCodec).map { source in
+                publisher(source, name: "postern-\(kind.rawValue)")
+            }
         }
+    }
+
+    /// Whether opening it again begins anew: a pipe's bytes come once.
+    private var isSourceReopenable: Bool {
+        guard let path = options.send, path != "test" else { return true }
+        let attributes = try? FileManager.default.attributesOfItem(atPath: (path as NSString).resolvingSymlinksInPath)
+        return path != "-" && attributes?[.type] as? FileAttributeType == .typeRegular
     }
 
     func openKeyLog() -> FileHandle? {

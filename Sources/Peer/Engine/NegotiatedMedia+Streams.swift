@@ -37,7 +37,7 @@ extension NegotiatedMedia {
 
 extension Codec {
     /// Whether frames of it are what a track is made of; events and comfort noise ride along.
-    var isMedia: Bool { self != .telephoneEvent && self != .comfortNoise }
+    public var isMedia: Bool { self != .telephoneEvent && self != .comfortNoise }
 }
 
 extension SendStreamConfiguration {
@@ -71,6 +71,16 @@ extension ReceiveStreamConfiguration {
 
 extension NegotiatedSession {
     /// RFC 5506, where every section agreed to it: they share one transport.
-    var usesReducedSizeRTCP: Bool { acceptedMedia.allSatisfy(\.isRTCPReducedSize) }
-    var usesReceiverReferenceTime: Bool { acceptedMedia.contains(where: \.usesReceiverReferenceTime) }
+    var usesReducedSizeRTCP: Bool { media.allSatisfy { $0.isRejected || $0.isRTCPReducedSize } }
+    var usesReceiverReferenceTime: Bool { media.contains { !$0.isRejected && $0.usesReceiverReferenceTime } }
+    /// Numbers of the extensions that may arrive on any section. Bundled sections share one space of numbers (RFC 8843
+    /// §9), but not every section has every extension: transport-wide numbers may be the video's alone.
+    var receivedExtensions: HeaderExtensionMap {
+        var all = HeaderExtensionMap()
+        for section in acceptedMedia {
+            let map = section.receivedExtensions
+            for kind in HeaderExtension.allCases where all[kind] == nil { all[kind] = map[kind] }
+        }
+        return all
+    }
 }

@@ -137,7 +137,8 @@ extension PeerEngine {
         note(.bothDescriptionsKnown, at: now, into: &out)
         guard agreed.acceptedMedia.isEmpty || hasUsableFingerprint(agreed) else {
             return setConnectionState(
-                .failed(.negotiation("no fingerprint of a hash function that can be checked (sha-256 … sha-512, sha-1)")),
+                .failed(
+                    .negotiation("no fingerprint of a hash function that can be checked (sha-256 … sha-512, sha-1)")),
                 into: &out)
         }
         let former = session
@@ -145,13 +146,7 @@ extension PeerEngine {
         // RFC 8842 §5.2: another certificate or role is another association. The old keys serve until the new are there.
         if former != nil, agreed.isNewDTLSAssociation { dtls = nil }
         for section in agreed.media { applySection(section) }
-        plainSenders = senders.keys.compactMap { mid in
-            guard let settings = senders[mid]?.stream.configuration, settings.retransmission == nil,
-                settings.historyCapacity > 0
-            else { return nil }
-            return (settings.ssrc, mid)
-        }
-        extensions = agreed.media.first { !$0.isRejected }?.receivedExtensions ?? HeaderExtensionMap()
+        extensions = agreed.receivedExtensions
         startDTLSIfReady(at: now, into: &out)
         flushFeedback(at: now, into: &out)
     }

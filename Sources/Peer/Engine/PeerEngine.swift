@@ -49,8 +49,6 @@ public struct PeerEngine {
     var feedbackSSRC: SSRC
     var senders = StreamTable<String, SenderState>()
     var receivers = StreamTable<SSRC, ReceiverState>()
-    /// Sending streams that repeat lost packets under their own SSRC.
-    var plainSenders: [(ssrc: SSRC, mid: String)] = []
     var routes = RoutingTable()
     var reports: ReportScheduler
     /// Feedback that waits for its turn.
@@ -110,9 +108,10 @@ public struct PeerEngine {
             drainDTLS(at: now, into: &out)
         }
         guard srtp != nil, !isClosed else { return }
-        for ssrc in receivers.keys where receivers[ssrc]?.stream.deadline.map({ $0 <= now }) == true {
-            receivers[ssrc]?.stream.advance(to: now, into: &receiveOutput)
-            drainReceiveStream(ssrc, at: now, into: &out)
+        for position in receivers.indices {
+            guard let due = receivers[at: position].stream.deadline, due <= now else { continue }
+            receivers[at: position].stream.advance(to: now, into: &receiveOutput)
+            drainReceiveStream(at: position, now: now, into: &out)
         }
         if let due = transportFeedback.deadline, due <= now { queueTransportFeedback(at: now) }
         flushFeedback(at: now, into: &out)

@@ -145,6 +145,16 @@ extension Negotiator {
                 media.receivePayloadTypes[repair] = .retransmission(of: mine.payloadType)
             }
         }
+        // What we offered may come even where the answer left it out: before the answer is here (RFC 3264 §5.1), and from
+        // peers whose sender does not follow their own answer (Chromium with codec preferences set while answering).
+        for format in local where media.receivePayloadTypes[format.payloadType] == nil {
+            guard let codec = format.codec else { continue }
+            media.receivePayloadTypes[format.payloadType] = .media(
+                NegotiatedCodec(
+                    codec: codec, payloadType: format.payloadType, clockRate: format.clockRate,
+                    channels: format.key.channels, parameters: format.parameters, feedback: [],
+                    retransmissionPayloadType: nil))
+        }
     }
 
     private func addExtensions(to media: inout NegotiatedMedia, ours: MediaDescription, theirs: MediaDescription) {

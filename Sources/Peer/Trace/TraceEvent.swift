@@ -51,6 +51,7 @@ public enum DropReason: String, Hashable, Sendable {
     case notConnected
     case noConsent
     case directionInactive
+    case codecNotAgreed
     case queueFull
     case turnChannelUnknown
 }

@@ -7,6 +7,8 @@ public struct ReceiveStatistics: Hashable, Sendable {
     public var bytesReceived: UInt64 = 0
     public var headerBytesReceived: UInt64 = 0
     public var lastPacketReceivedAt: Instant?
+    /// Of the last media packet; `nil` before.
+    public var payloadType: UInt8?
     public var retransmittedPacketsReceived: UInt64 = 0
     public var retransmittedBytesReceived: UInt64 = 0
     /// Came too late to be used.

@@ -183,6 +183,7 @@ public struct ReceiveStream: Sendable {
             return entry
         }
         entry.codec = codec
+        if codec != .comfortNoise, codec != .telephoneEvent { counts.payloadType = header.payloadType }
         switch codec {
         case .vp8:
             guard

@@ -83,7 +83,8 @@ final class ScenarioCall {
             let certificate = try SeededRandomness.run(&random) {
                 try Certificate.generate(at: Self.unixStart / 1_000_000_000)
             }
-            var configuration = PeerConfiguration(role: side == .left ? .controlling : .controlled, certificate: certificate)
+            var configuration = PeerConfiguration(
+                role: side == .left ? .controlling : .controlled, certificate: certificate)
             configuration.clock = .virtual
             configuration.isDeterministic = true
             configuration.stunServers = topology.stunServers.map { STUNServer(url: "stun:\($0)", address: $0) }
@@ -240,7 +241,8 @@ final class ScenarioCall {
         if let due = peer.engine.deadline, due <= now {
             peer.engine.advance(to: now, into: &peer.out)
             if let next = peer.engine.deadline, next <= now {
-                throw ScenarioError("\(side)'s engine broke its promise: advanced to \(now), deadline \(next) of "
+                throw ScenarioError(
+                    "\(side)'s engine broke its promise: advanced to \(now), deadline \(next) of "
                         + (peer.engine.nextTimer?.rawValue ?? "nothing"), self)
             }
             try drain(peer)
@@ -333,7 +335,9 @@ final class ScenarioCall {
         case .description(.offer, let text):
             var answer = ""
             try turn(side) { engine, out in
-                if engine.signalingState == .haveLocalOffer, givesWay == side { try engine.rollback(at: now, into: &out) }
+                if engine.signalingState == .haveLocalOffer, givesWay == side {
+                    try engine.rollback(at: now, into: &out)
+                }
                 try engine.setRemoteDescription(
                     try SessionDescription(parsing: text), type: .offer, at: now, into: &out)
                 let description = try engine.createAnswer()
