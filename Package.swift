@@ -41,6 +41,9 @@ let package = Package(
                 "Primitives", "Endpoint", "SimulatedNetwork",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
+        .executableTarget(
+            name: "PosternBench",
+            dependencies: ["Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "CMeasure"]),
         .target(name: "SimulatedNetwork", dependencies: ["Primitives"]),
         .target(name: "FixtureSupport", dependencies: ["Primitives"]),
 
@@ -63,7 +66,10 @@ let package = Package(
                 .apt(["libavformat-dev", "libavcodec-dev", "libswscale-dev", "libswresample-dev"])
             ]),
         .systemLibrary(name: "CLinuxIO", path: "Sources/System/CLinuxIO"),
+        .target(name: "CMeasure", dependencies: ["COpenSSL", "CSRTP"], path: "Sources/System/CMeasure"),
 
+        .testTarget(
+            name: "CostTests", dependencies: ["PosternBench", "Primitives", "RTP", "Peer", "CMeasure"]),
         .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
         .testTarget(name: "SDPTests", dependencies: ["SDP", "FixtureSupport"]),
         .testTarget(name: "ICETests", dependencies: ["ICE", "SimulatedNetwork", "FixtureSupport"]),
@@ -81,6 +87,19 @@ let package = Package(
         .testTarget(name: "SimulatedNetworkTests", dependencies: ["SimulatedNetwork", "FixtureSupport"]),
     ]
 )
+
+// Scripts/fuzz sets this: the program only links with libFuzzer.
+if Context.environment["POSTERN_FUZZ"] == "1" {
+    package.targets += [
+        .target(name: "FuzzDriver", path: "Fuzz/Driver"),
+        .executableTarget(
+            name: "PosternFuzz",
+            dependencies: [
+                "FuzzDriver", "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "Endpoint", "SimulatedNetwork",
+            ],
+            path: "Fuzz/Sources"),
+    ]
+}
 
 for target in package.targets where target.type != .system {
     target.swiftSettings = settings

@@ -11,7 +11,9 @@ import Primitives
 /// The target is the least of what each allows, within `minimum` and `maximum`.
 ///
 /// When feedback stops while packets leave, the path is likely gone: after 1.5 s, and each second after, the target falls
-/// by a fifth. So an outage does not end with a flood into a path that has just come back.
+/// by a fifth. So an outage does not end with a flood into a path that has just come back. What was sent into the outage is
+/// no sign of congestion, though: the first feedback after it is heard for what came, not for what did not, and then a probe
+/// shows whether the former rate still holds.
 ///
 /// Use: `start(at:)` once connected; `stamp` for each packet that leaves with a transport-wide number, `noteSent` for each
 /// that leaves without; `receive` what comes; `takeProbe` after that and hand it to the pacer; `advance(to:)` at `deadline`.
@@ -52,6 +54,8 @@ public struct BandwidthEstimator: Sendable {
     private var lastFeedback: Instant?
     private var lastSent: Instant?
     private var lastBackoff: Instant?
+    /// What was sent before this was sent into an outage.
+    private var outageEnd: Instant?
     private var knowsRoundTrip = false
     private var scratch: [PacketResult] = []
 
@@ -88,6 +92,13 @@ public struct BandwidthEstimator: Sendable {
         if configuration.isProbing { probing.start(bitrate: configuration.start, at: now) }
     }
 
+    /// Packets take another path now, or one again after there was none. If little is allowed, because of what was, a
+    /// probe finds out at once whether the start bitrate is carried.
+    public mutating func notePathChanged(at now: Instant) {
+        guard configuration.isProbing, lastFeedback != nil, targetBitrate < configuration.start else { return }
+        probing.start(bitrate: configuration.start / 3, at: now)
+    }
+
     /// Gives a packet that leaves now its transport-wide sequence number.
     public mutating func stamp(bytes: Int, probe: Int? = nil, at now: Instant) -> SequenceNumber {
         noteSent(bytes: bytes, at: now)
@@ -108,7 +119,7 @@ public struct BandwidthEstimator: Sendable {
 
     /// Takes the packets of one transport-wide feedback: each number with its arrival on the receiver's clock, modulo
     /// 2²⁴ × 64 ms, or `nil` where it did not come.
-    public mutating func receive(arrivals: some Sequence<(SequenceNumber, TimeDelta?)>, at now: Instant) {
+    public mutating func receive(arrivals: [(SequenceNumber, TimeDelta?)], at now: Instant) {
         var results: [PacketResult] = []
         swap(&results, &scratch)
         for (number, arrival) in arrivals { history.acknowledge(number, arrival: arrival, into: &results) }
@@ -122,13 +133,16 @@ public struct BandwidthEstimator: Sendable {
         guard !results.isEmpty else { return }
         let ordered = Self.inOrderOfArrival(results)
         limit.update(target: targetBitrate, at: now)
+        if lastBackoff != nil { outageEnd = now }
         var lost = 0
+        var received = 0
         var probed: Int?
         for result in ordered {
             guard let arrival = result.arrival else {
-                lost += 1
+                if outageEnd.map({ result.sentAt >= $0 }) ?? true { lost += 1 }
                 continue
             }
+            received += 1
             acknowledged.receive(result.bytes, arrival: arrival, isApplicationLimited: limit.isLimiting)
             if let bitrate = measurement.receive(result) { probed = bitrate }
         }
@@ -141,7 +155,7 @@ public struct BandwidthEstimator: Sendable {
             roundTrip: roundTrip, at: now)
         if let probed { probing.noteResult(probed, at: now) }
         loss.receive(
-            lost: lost, received: ordered.count - lost, target: Swift.min(delay.target, loss.cap ?? .max),
+            lost: lost, received: received, target: Swift.min(delay.target, loss.cap ?? .max),
             roundTrip: roundTrip, at: now)
         settle(at: now)
     }
@@ -207,7 +221,8 @@ public struct BandwidthEstimator: Sendable {
     }
 
     private func hasTransportFeedback(at now: Instant) -> Bool {
-        lastFeedback.map { now - $0 < .milliseconds(2_000) } ?? false
+        // Once the silence was noted, it lasts until the next feedback: a probe into it would be lost.
+        lastBackoff == nil && lastFeedback.map { now - $0 < .milliseconds(2_000) } ?? false
     }
 
     private mutating func advanceProbing(at now: Instant) {

@@ -10,6 +10,17 @@ public enum CertificateError: Error, Hashable, Sendable {
     case openSSL(reason: String)
 }
 
+extension CertificateError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .noCertificate: "there is no PEM certificate in it; it begins with -----BEGIN CERTIFICATE-----"
+        case .noKey: "there is no PEM private key in it, or it has a pass phrase; remove the phrase with openssl pkey"
+        case .keyMismatch: "the key is not that of the certificate"
+        case .openSSL(let reason): "OpenSSL says: \(reason)"
+        }
+    }
+}
+
 /// Our DTLS identity: a certificate and its private key. Immutable, made once and shared by the connections of a process.
 ///
 /// WebRTC certificates are self-signed and trusted by fingerprint alone (RFC 8827 §6.5), so names and dates mean little;

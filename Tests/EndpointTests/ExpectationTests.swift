@@ -11,7 +11,7 @@ import Testing
     @Test(arguments: [
         "setup < 1s", "setup<=312.5ms", "video.freezes == 0", "video.lossFraction < 2.2%", "video.bitrate > 0.9mbps",
         "video.bitrate < 1000 kbps", "outcome == connected", "outcome != 'failed'", "recording == null",
-        "tracks.1.codec == VP8", "ok == true", "setup > 312500us", "setup < 1e3", "video.freezes >= -1",
+        "tracks.1.codec == VP8", "ok == true", "setup >= 312500us", "setup < 1e3", "video.freezes >= -1",
     ])
     func holds(_ text: String) throws {
         let result = try Expectation(parsing: text).evaluate(on: Self.report)

@@ -86,6 +86,7 @@ public struct TransportFeedbackBuilder: Sendable {
     public mutating func take(at now: Instant) -> ArrivalReport? {
         guard deadline != nil else { return nil }
         var arrivals: [PacketArrival] = []
+        arrivals.reserveCapacity(Int(Swift.min(end - base, Int64(maximumNumbers))))
         var first = base
         var sequence = base
         while sequence < end, sequence - first < Int64(maximumNumbers) || arrivals.isEmpty {

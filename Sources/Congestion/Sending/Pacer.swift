@@ -25,8 +25,8 @@ public enum PacerPriority: Int, Hashable, Sendable, CaseIterable {
 /// `paddingNeeded` saying how many bytes its owner must make up where media does not suffice. What one `release` lets go
 /// belongs to one probe or to none; `releasedProbe` says which.
 ///
-/// Each kind has a queue of its own with a cap. `release` is called after `enqueue` and whenever `deadline` comes; after
-/// `release(at: d)` the deadline is `nil` or later than `d`.
+/// Each kind has a queue of its own with a cap. `release` is called after `enqueue` and whenever `deadline` comes, until
+/// the deadline is `nil` or later than now: it is not yet where a probe ended and more may leave.
 public struct Pacer<Payload> {
     public struct Configuration: Hashable, Sendable {
         /// Pacing rate over target bitrate.

@@ -38,6 +38,7 @@ extension CallSession {
         let sections = SectionKinds(sent: mids, codecs: [.audio: .opus, .video: .vp8])
         for publisher in try makePublishers(kinds, of: source, to: sections, connection: offerer, clock: clock) {
             offererSide.add(publisher)
+            if options.send != "-" { await publisher.prepared() }
         }
         if let recording { answererSide.record(into: recording) }
 

@@ -34,10 +34,13 @@ extension CallSession {
                 if let recording = try openRecording(kinds: sections.received) { side.record(into: recording) }
             },
             preparePublishers: { [self] sections in
+                guard try mayReplace(side.publishers, for: sections) else { return }
+                side.removePublishers()
                 for publisher in try makePublishers(
                     kinds, of: opened.value, to: sections, connection: connection, clock: clock)
                 {
                     side.add(publisher)
+                    await publisher.prepared()
                 }
             })
         // What is wanted: each kind the source has is sent, each kind a recording can hold is received.
@@ -82,6 +85,7 @@ struct SectionKinds: Sendable {
     var sent: [MediaKind: String] = [:]
     /// What frames of each sent kind must be encoded as; known once agreed.
     var codecs: [MediaKind: Codec] = [:]
+    var published: [MediaKind: Codec] { codecs.filter { sent[$0.key] != nil } }
     /// Sections that may bring frames, by MID.
     var received: [String: MediaKind] = [:]
 }
@@ -92,7 +96,7 @@ final class StdioSignaling: Sendable {
     private let side: LivePeer
     private let reporter: any CallReporter
     private let prepareRecording: @Sendable (SectionKinds) throws -> Void
-    private let preparePublishers: @Sendable (SectionKinds) throws -> Void
+    private let preparePublishers: @Sendable (SectionKinds) async throws -> Void
     private let state = Mutex(State())
     private let output = Mutex(())
 
@@ -102,7 +106,8 @@ final class StdioSignaling: Sendable {
         var hasRemoteDescription = false
         var peerLeft = false
         var isRecordingPrepared = false
-        var arePublishersPrepared = false
+        /// What the publishers that stand were made for.
+        var published: [MediaKind: Codec]?
     }
 
     /// Candidates kept until the description they belong to has come.
@@ -111,7 +116,7 @@ final class StdioSignaling: Sendable {
     init(
         connection: PeerConnection, side: LivePeer, reporter: any CallReporter,
         prepareRecording: @escaping @Sendable (SectionKinds) throws -> Void,
-        preparePublishers: @escaping @Sendable (SectionKinds) throws -> Void
+        preparePublishers: @escaping @Sendable (SectionKinds) async throws -> Void
     ) {
         self.connection = connection
         self.side = side
@@ -192,13 +197,17 @@ final class StdioSignaling: Sendable {
             defer {
                 state.hasRemoteDescription = true
                 state.isRecordingPrepared = true
-                state.arePublishersPrepared = true
             }
             return state
         }
         let sections = await connection.sections()
         if !prepared.isRecordingPrepared { try prepareRecording(sections) }
-        if !prepared.arePublishersPrepared { try preparePublishers(sections) }
+        // What was made ahead of an offer serves unless the answer wants another codec or not every kind. Later
+        // negotiations pause and go on, which must not begin the source anew.
+        if !prepared.hasRemoteDescription, prepared.published != sections.published {
+            try await preparePublishers(sections)
+            state.withLock { $0.published = sections.published }
+        }
         let early = state.withLock { state in
             defer { state.earlyCandidates = [] }
             return state.earlyCandidates
@@ -245,17 +254,24 @@ final class StdioSignaling: Sendable {
 
     private func sendOffer() async throws {
         let offer = try await connection.offer()
-        // The recording stands before the other side can send anything; what is sent waits for the agreed codec.
-        try prepareRecording(await connection.offeredSections())
-        state.withLock { $0.isRecordingPrepared = true }
+        // The source and the recording stand before the other side can send anything.
+        let sections = await connection.offeredSections()
+        try prepareRecording(sections)
+        try await preparePublishers(sections)
+        state.withLock { state in
+            state.isRecordingPrepared = true
+            state.published = sections.published
+        }
         write(.offer(offer.serialized))
     }
 
     private func sendCandidates() async {
         for await signal in side.signals {
             switch signal {
-            case .localCandidate(let candidate, let mid, let index):
-                write(.candidate(candidate.description, sdpMid: mid, sdpMLineIndex: index))
+            case .localCandidate(let candidate, _, _):
+                // Gathered before the sections had names, told under the name the transport's section has now.
+                let section = await connection.transportSection
+                write(.candidate(candidate.description, sdpMid: section.mid, sdpMLineIndex: section.index))
             case .gatheringComplete: write(.endOfCandidates)
             default: break
             }
@@ -270,12 +286,15 @@ final class StdioSignaling: Sendable {
 }
 
 extension PeerConnection {
-    /// What an offer of ours would send and receive.
+    /// What an offer of ours would send and receive, in the codecs that lead it.
     func offeredSections() -> SectionKinds {
         var kinds = SectionKinds()
         for transceiver in transceivers {
             guard let mid = transceiver.mid else { continue }
-            if transceiver.direction.sends { kinds.sent[transceiver.kind] = mid }
+            if transceiver.direction.sends {
+                kinds.sent[transceiver.kind] = mid
+                kinds.codecs[transceiver.kind] = transceiver.kind == .audio ? .opus : .vp8
+            }
             if transceiver.direction.receives { kinds.received[mid] = transceiver.kind }
         }
         return kinds

@@ -72,6 +72,7 @@ struct LiveCall {
             if journals.allSatisfy(\.wasConnected) { return nil }
             if session.isInterrupted { return .interrupted }
             if journals.contains(where: \.hasFailed) || signalingHasFailed() { return .failed }
+            if peers.contains(where: { $0.live.hasPublisherFailed }) { return .mediaFailed }
             if loop.now - started > session.options.setupTimeout { return .neverStood }
             try? await Task.sleep(for: .milliseconds(2))
         }
@@ -91,7 +92,7 @@ struct LiveCall {
             if publishers.isEmpty, let duration = session.options.duration, now - connected >= duration {
                 return .duration
             }
-            if publishers.contains(where: { $0.outcome.failure != nil }) { return .mediaFailed }
+            if peers.contains(where: \.live.hasPublisherFailed) { return .mediaFailed }
             if !publishers.isEmpty, publishers.allSatisfy(\.outcome.isFinished) { return .sourceEnded }
             if peers.contains(where: \.live.hasRecordingFailed) { return .recordingFailed }
             if now - lastStatus >= .seconds(1), let peer = peers.last {

@@ -42,6 +42,7 @@ final class LivePeer: PeerConnectionObserver {
     var journal: CallJournal { state.withLock { $0.journal } }
     var hasRecordingFailed: Bool { state.withLock { $0.hasRecordingFailed } }
     var publishers: [PublisherThread] { state.withLock { $0.publishers } }
+    var hasPublisherFailed: Bool { publishers.contains { $0.outcome.failure != nil } }
 
     /// A publisher added to a call that stands already starts at once.
     func add(_ publisher: PublisherThread) {
@@ -50,6 +51,12 @@ final class LivePeer: PeerConnectionObserver {
             return state.journal.wasConnected
         }
         if isConnected { publisher.start(at: clock()) }
+    }
+
+    /// Stops and forgets them, before others are made for what was agreed.
+    func removePublishers() {
+        stopPublishers()
+        state.withLock { $0.publishers = [] }
     }
 
     func record(into session: RecordingSession) { state.withLock { $0.recording = Confined(session) } }

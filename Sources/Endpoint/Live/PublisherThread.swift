@@ -7,6 +7,9 @@ import Synchronization
 
 /// Runs a `Publisher` in real time on a thread of its own: sleeps until a frame is due by the absolute media clock, makes
 /// it, hands it to the connection. What the call tells the encoder comes in through a bounded mailbox.
+///
+/// The frames of time zero are made before the call stands. Whoever starts the clock, which is the connection's loop in
+/// the turn in which the keys came, sends them in that very turn: no thread has to wake up first.
 final class PublisherThread: @unchecked Sendable {
     // `publisher` belongs to the thread; everything shared is in `mailbox`, under its lock.
     private let publisher: Publisher
@@ -18,6 +21,9 @@ final class PublisherThread: @unchecked Sendable {
     private struct Mailbox {
         var events: [PeerEvent] = []
         var startsAt: Instant?
+        var first: [(frame: EncodedFrame, mid: String)] = []
+        var isPrepared = false
+        var preparationWaiters: [CheckedContinuation<Void, Never>] = []
         var isStopped = false
         var isFinished = false
         var failure: MediaError?
@@ -44,11 +50,24 @@ final class PublisherThread: @unchecked Sendable {
         thread.start()
     }
 
-    /// Starts the media clock. The first frame leaves at once.
+    /// Starts the media clock, and sends the first frames where they are ready.
     func start(at now: Instant) {
-        condition.withLock {
+        let first = condition.withLock {
             if mailbox.startsAt == nil { mailbox.startsAt = now }
             condition.signal()
+            return takeFirst()
+        }
+        submit(first)
+    }
+
+    /// Returns when the first frames are ready, or cannot be made.
+    func prepared() async {
+        await withCheckedContinuation { continuation in
+            let isPrepared = condition.withLock {
+                if !mailbox.isPrepared { mailbox.preparationWaiters.append(continuation) }
+                return mailbox.isPrepared
+            }
+            if isPrepared { continuation.resume() }
         }
     }
 
@@ -76,18 +95,17 @@ final class PublisherThread: @unchecked Sendable {
     }
 
     private func run() {
-        guard let start = waitForStart() else { return finish(nil) }
-        publisher.start(at: start)
         do {
+            prepared(try publisher.produceFirst())
+            guard let start = waitForStart() else { return finish(nil) }
+            submit(condition.withLock { takeFirst() })
+            publisher.start(at: start)
             while let due = try publisher.nextDue() {
                 guard wait(until: due) else { return finish(nil) }
                 for event in takeEvents() { publisher.apply(event) }
                 while let (frame, mid) = try publisher.produce(at: clock()) {
-                    let accepted = connection.submit(frame, mid: mid)
-                    condition.withLock {
-                        if !accepted { mailbox.refusedFrames += 1 }
-                        mailbox.sent = publisher.sent
-                    }
+                    submit([(frame, mid)])
+                    condition.withLock { mailbox.sent = publisher.sent }
                 }
             }
             finish(nil)
@@ -96,13 +114,36 @@ final class PublisherThread: @unchecked Sendable {
         }
     }
 
+    private func prepared(_ first: [(frame: EncodedFrame, mid: String)]) {
+        let waiters = condition.withLock {
+            mailbox.first = first
+            mailbox.sent = publisher.sent
+            mailbox.isPrepared = true
+            defer { mailbox.preparationWaiters = [] }
+            return mailbox.preparationWaiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Under the lock.
+    private func takeFirst() -> [(frame: EncodedFrame, mid: String)] {
+        defer { mailbox.first = [] }
+        return mailbox.first
+    }
+
+    private func submit(_ frames: [(frame: EncodedFrame, mid: String)]) {
+        for (frame, mid) in frames where !connection.submit(frame, mid: mid) {
+            condition.withLock { mailbox.refusedFrames += 1 }
+        }
+    }
+
     private func finish(_ failure: MediaError?) {
         publisher.close()
         condition.withLock {
-            mailbox.sent = publisher.sent
             mailbox.failure = failure
             mailbox.isFinished = true
         }
+        prepared([])
     }
 
     private func waitForStart() -> Instant? {

@@ -55,18 +55,36 @@ public final class Publisher {
     /// Makes the next frame, if it is due by `now`.
     public func produce(at now: Instant) throws(MediaError) -> (frame: EncodedFrame, mid: String)? {
         while let due = try nextDue(), due <= now {
-            guard let (time, frame) = try source.next() else {
-                isFinished = true
-                return nil
-            }
-            let kind = frame.codec.kind
-            let ticks = kind == .video ? 90_000.0 : (frame.codec == .opus ? 48_000.0 : 8_000.0)
-            sent[kind, default: SentTotals()].frames += 1
-            sent[kind, default: SentTotals()].bytes += frame.payload.count
-            sent[kind, default: SentTotals()].end = time + .seconds(Double(frame.duration) / ticks)
-            if let mid = mids[kind] { return (frame, mid) }
+            guard let (frame, mid) = try take() else { return nil }
+            if let mid { return (frame, mid) }
         }
         return nil
+    }
+
+    /// Makes the frames of time zero before the start, for whoever sends them at the start itself: a first picture takes
+    /// longer to decode and to encode than a call takes to be set up.
+    public func produceFirst() throws(MediaError) -> [(frame: EncodedFrame, mid: String)] {
+        var first: [(frame: EncodedFrame, mid: String)] = []
+        while start == nil, first.count < 4, !isFinished, let time = try source.peekTime(), time <= .zero,
+            limit.map({ time < $0 }) ?? true
+        {
+            guard let (frame, mid) = try take() else { break }
+            if let mid { first.append((frame, mid)) }
+        }
+        return first
+    }
+
+    private func take() throws(MediaError) -> (frame: EncodedFrame, mid: String?)? {
+        guard let (time, frame) = try source.next() else {
+            isFinished = true
+            return nil
+        }
+        let kind = frame.codec.kind
+        let ticks = kind == .video ? 90_000.0 : (frame.codec == .opus ? 48_000.0 : 8_000.0)
+        sent[kind, default: SentTotals()].frames += 1
+        sent[kind, default: SentTotals()].bytes += frame.payload.count
+        sent[kind, default: SentTotals()].end = time + .seconds(Double(frame.duration) / ticks)
+        return (frame, mids[kind])
     }
 
     /// What of the call concerns an encoder.

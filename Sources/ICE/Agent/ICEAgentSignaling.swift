@@ -21,6 +21,7 @@ extension ICEAgent {
             return
         }
         let isRestart = current.remote != nil
+        let waiting = earlyCandidates
         if isRestart { beginGeneration(nil, at: now, into: &out) }
         current.remote = CheckList.RemoteParameters(
             credentials: credentials, key: MessageIntegrityKey(password: credentials.password), isLite: isLite)
@@ -30,7 +31,6 @@ extension ICEAgent {
             context.switchRole(to: .controlling, because: "the other side is lite", into: &out)
         }
         if isRestart { out.events.append(.restartedByRemote) }
-        let waiting = earlyCandidates
         earlyCandidates = []
         for candidate in waiting { admit(candidate, into: &out) }
         admitEarlyChecks(at: now, into: &out)
@@ -56,11 +56,14 @@ extension ICEAgent {
         candidate.priority = min(candidate.priority, CandidatePriority.maximum)
         let old = previous.flatMap { $0.isRetired ? nil : $0.remote?.credentials.ufrag }
         if let remote = current.remote {
-            guard candidate.ufrag == nil || candidate.ufrag == remote.credentials.ufrag else {
+            if candidate.ufrag == nil || candidate.ufrag == remote.credentials.ufrag {
+                current.admit(candidate, &context, into: &out)
+            } else if candidate.ufrag == previous?.remote?.credentials.ufrag || isKnownEarly(candidate) {
                 out.trace.append(.candidateIgnored(candidate, .otherGeneration))
-                return
+            } else {
+                // It may have overtaken the description of its generation.
+                earlyCandidates.append(candidate)
             }
-            current.admit(candidate, &context, into: &out)
         } else if let old, candidate.ufrag == nil || candidate.ufrag == old {
             previous?.admit(candidate, &context, into: &out)
         } else if earlyCandidates.count < configuration.limits.earlyCandidates {
@@ -68,6 +71,11 @@ extension ICEAgent {
         } else {
             out.trace.append(.candidateIgnored(candidate, .tooMany))
         }
+    }
+
+    /// Whether there is no room or no need to keep it.
+    private func isKnownEarly(_ candidate: Candidate) -> Bool {
+        earlyCandidates.count >= configuration.limits.earlyCandidates || earlyCandidates.contains(candidate)
     }
 
     private func refusal(of candidate: Candidate) -> ICECandidateRefusal? {

@@ -203,12 +203,12 @@ extension Recorder {
             if !isOpen { try open() }
             place()
             try writePlaced(at: now, drains: drains)
-            if isDirty, now - (lastFlush ?? now) >= options.flushInterval {
+            // The first frames at once, so that there is something to play from the start.
+            if isDirty, lastFlush.map({ now - $0 >= options.flushInterval }) ?? true {
                 try container.flush()
                 isDirty = false
                 lastFlush = now
             }
-            lastFlush = lastFlush ?? now
         } catch {
             fail(error)
             throw error

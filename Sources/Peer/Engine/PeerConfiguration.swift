@@ -18,6 +18,12 @@ public struct PeerConfiguration: Sendable {
     public var isDeterministic: Bool
     /// Whether key-log lines are handed out as events (SSLKEYLOGFILE).
     public var logsKeys: Bool
+    /// How long a DTLS flight is repeated without an answer. Long, because whoever answers an offer has a path before
+    /// the answer has arrived, and an answer may be carried by hand.
+    public var handshakeTimeout: TimeDelta
+    /// Where RTP counts from, for tests of the wraps; at random where it is `nil` (RFC 3550 §5.1).
+    public var firstSequenceNumber: SequenceNumber?
+    public var firstTimestamp: RTPTimestamp?
     public var limits: Limits
 
     public init(role: ICERole, certificate: Certificate) {
@@ -30,6 +36,7 @@ public struct PeerConfiguration: Sendable {
         clock = .real
         isDeterministic = false
         logsKeys = false
+        handshakeTimeout = .milliseconds(120_000)
         limits = Limits()
     }
 

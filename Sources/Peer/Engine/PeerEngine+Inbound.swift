@@ -105,7 +105,7 @@ extension PeerEngine {
             refuse("payload type \(header.payloadType) was not agreed for section \(section.mid)")
             return nil
         }
-        let inSection = receivers.values.count(where: { $0.mid == section.mid })
+        let inSection = receivers.keys(where: { $0.mid == section.mid }).count
         guard inSection < configuration.limits.receiveStreamsPerSection else {
             counters.packetsDropped += 1
             refuse("\(inSection) streams in section \(section.mid) are the limit")
@@ -160,7 +160,7 @@ extension PeerEngine {
 
     /// Asks every video sender for a keyframe, after the path moved or the recorder began.
     public mutating func requestKeyframes(at now: Instant, into out: inout Output) {
-        for (ssrc, receiver) in receivers where receiver.stream.configuration.kind == .video {
+        for ssrc in receivers.keys(where: { $0.stream.configuration.kind == .video }) {
             enqueueFeedback(keyframeRequest(for: ssrc), at: now)
         }
         flushFeedback(at: now, into: &out)
@@ -239,7 +239,7 @@ extension PeerEngine {
     }
 
     private mutating func apply(_ block: ReportBlock, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == block.ssrc })?.key else { return }
+        guard let mid = senders.firstKey(where: { $0.stream.configuration.ssrc == block.ssrc }) else { return }
         senders[mid]?.stream.receive(report: block, at: now)
         bandwidth.receive(
             fractionLost: Double(block.fractionLost) / 256, roundTripTime: roundTripTime, at: now)

@@ -38,7 +38,7 @@ extension PeerEngine {
     }
 
     private func refusal(of mid: String, _ codec: Codec) -> DropReason? {
-        if isClosed || srtp == nil { return .notConnected }
+        if isClosed || srtp == nil || connectionState == .closed { return .notConnected }
         guard let sender = senders[mid] else { return .directionInactive }
         if !sender.isActive { return .directionInactive }
         // Another codec's bytes under the agreed payload type would be noise at the far end.
@@ -47,7 +47,7 @@ extension PeerEngine {
     }
 
     mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
-        guard let mid = senders.first(where: { $0.value.stream.configuration.ssrc == nack.mediaSSRC })?.key else {
+        guard let mid = senders.firstKey(where: { $0.stream.configuration.ssrc == nack.mediaSSRC }) else {
             return
         }
         packetScratch.removeAll(keepingCapacity: true)
@@ -64,12 +64,25 @@ extension PeerEngine {
     mutating func releasePaced(at now: Instant, into out: inout Output) {
         // A probe needs padding to keep its rate; without a retransmission stream there is none to be had.
         while let probe = bandwidth.takeProbe() {
-            if senders.values.contains(where: { $0.isActive && $0.stream.configuration.retransmission != nil }) {
-                pacer.start(probe)
-            }
+            if probeSender != nil { pacer.start(probe) }
         }
-        addProbePadding(at: now)
-        pacer.release(at: now, into: &pacedScratch)
+        // What one release lets go belongs to one probe or to none, so there may be more to let go at this instant.
+        for _ in 0..<Self.maximumReleases {
+            addProbePadding(at: now)
+            pacer.release(at: now, into: &pacedScratch)
+            departReleased(at: now, into: &out)
+            guard let due = pacer.deadline, due <= now else { return }
+        }
+    }
+
+    private static let maximumReleases = 16
+
+    /// The section whose retransmission stream carries padding.
+    private var probeSender: String? {
+        senders.firstKey { $0.isActive && $0.stream.configuration.retransmission != nil }
+    }
+
+    private mutating func departReleased(at now: Instant, into out: inout Output) {
         guard !pacedScratch.isEmpty else { return }
         // Moved out while it is walked, so that each packet's bytes have one owner and are protected in place.
         var leaving: [PacedPacket] = []
@@ -82,11 +95,7 @@ extension PeerEngine {
     /// Where media alone does not fill a probe for bandwidth, old packets are sent again on a retransmission stream.
     private mutating func addProbePadding(at now: Instant) {
         let needed = pacer.paddingNeeded(at: now)
-        guard needed > 0,
-            let mid = senders.first(where: { $0.value.isActive && $0.value.stream.configuration.retransmission != nil }
-            )?
-            .key
-        else { return }
+        guard needed > 0, let mid = probeSender else { return }
         packetScratch.removeAll(keepingCapacity: true)
         senders[mid]?.stream.probe(bytes: needed, at: now, into: &packetScratch)
         for packet in packetScratch {
@@ -96,8 +105,7 @@ extension PeerEngine {
     }
 
     private mutating func depart(_ packet: inout OutboundPacket, at now: Instant, into out: inout Output) {
-        let repeats = packet.isRetransmission ? plainRepeater(of: packet) : nil
-        if let mid = repeats {
+        if packet.isRetransmission, let mid = plainSender(of: packet.ssrc) {
             // The same SRTP index with other contents (a newer stamp) would use a key and nonce twice (RFC 7714 §8.1), so
             // what leaves is what left the first time, bit for bit.
             guard let sent = senders[mid]?.sentPackets[packet.sequence] else { return }
@@ -126,16 +134,10 @@ extension PeerEngine {
 
     /// The section whose stream repeats packets plainly, under their own SSRC, because RTX was not agreed.
     private func plainSender(of ssrc: SSRC) -> String? {
-        senders.first {
-            $0.value.stream.configuration.ssrc == ssrc && $0.value.stream.configuration.retransmission == nil
-                && $0.value.stream.configuration.codec.kind == .video
-        }?.key
-    }
-
-    private func plainRepeater(of packet: OutboundPacket) -> String? {
-        senders.first {
-            $0.value.stream.configuration.ssrc == packet.ssrc && $0.value.stream.configuration.retransmission == nil
-        }?.key
+        senders.firstKey { sender in
+            let settings = sender.stream.configuration
+            return settings.ssrc == ssrc && settings.retransmission == nil && settings.codec.kind == .video
+        }
     }
 
     mutating func publishTargetBitrate(into out: inout Output) {

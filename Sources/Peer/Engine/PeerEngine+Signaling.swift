@@ -74,7 +74,10 @@ extension PeerEngine {
         _ attribute: CandidateAttribute, mid: String? = nil, mediaIndex: Int? = nil, at now: Instant,
         into out: inout Output
     ) {
-        if mid != nil || mediaIndex != nil, !negotiator.isOnTransport(mid: mid, mediaIndex: mediaIndex) {
+        // Before the description it belongs to nothing is known of its section: ICE keeps it.
+        if mid != nil || mediaIndex != nil, negotiator.remoteDescription != nil,
+            !negotiator.isOnTransport(mid: mid, mediaIndex: mediaIndex)
+        {
             return trace(
                 .peer(
                     .remoteCandidateIgnored(
@@ -128,7 +131,8 @@ extension PeerEngine {
         note(.bothDescriptionsKnown, at: now, into: &out)
         guard agreed.acceptedMedia.isEmpty || hasUsableFingerprint(agreed) else {
             return setConnectionState(
-                .failed(.negotiation("no fingerprint of a hash function that can be checked (sha-256 … sha-512, sha-1)")),
+                .failed(
+                    .negotiation("no fingerprint of a hash function that can be checked (sha-256 … sha-512, sha-1)")),
                 into: &out)
         }
         let former = session
@@ -144,21 +148,18 @@ extension PeerEngine {
     private mutating func applySection(_ section: NegotiatedMedia) {
         if let id = section.transceiver, section.sends, senders[section.mid] == nil,
             let transceiver = negotiator[id],
-            let configuration = SendStreamConfiguration(section, transceiver: transceiver, cname: negotiator.cname)
+            var settings = SendStreamConfiguration(section, transceiver: transceiver, cname: negotiator.cname)
         {
-            senders[section.mid] = SenderState(stream: SendStream(configuration, random: &random))
+            settings.firstSequenceNumber = configuration.firstSequenceNumber
+            settings.firstTimestamp = configuration.firstTimestamp
+            senders[section.mid] = SenderState(stream: SendStream(settings, random: &random))
             feedbackSSRC = senders[section.mid]?.stream.configuration.ssrc ?? feedbackSSRC
         }
         senders[section.mid]?.isActive = section.sends
         if section.isRejected { senders[section.mid] = nil }
-        if section.receives {
-            for (ssrc, receiver) in receivers where receiver.mid == section.mid {
-                receivers[ssrc]?.stream.adopt(
-                    payloadTypes: section.codecsByPayloadType.mapValues(\.codec),
-                    retransmissionPayloadTypes: section.retransmissionTypes)
-            }
-        } else {
-            for (ssrc, receiver) in receivers where receiver.mid == section.mid {
+        for ssrc in receivers.keys(where: { $0.mid == section.mid }) { receivers[ssrc]?.adopt(section) }
+        if !section.receives {
+            for ssrc in receivers.keys(where: { $0.mid == section.mid }) {
                 receivers[ssrc] = nil
                 routes.retransmissions = routes.retransmissions.filter { $0.value != ssrc }
             }

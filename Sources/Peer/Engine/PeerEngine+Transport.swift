@@ -13,18 +13,26 @@ extension PeerEngine {
     }
 
     mutating func drainICE(at now: Instant, into out: inout Output) {
-        if !iceOutput.datagrams.isEmpty {
-            note(.firstCheckSent, at: now, into: &out)
-            for datagram in iceOutput.datagrams {
-                counters.packetsSent += 1
-                counters.bytesSent += datagram.bytes.count
-            }
-            out.datagrams.append(contentsOf: iceOutput.datagrams)
+        if iceOutput.isEmpty { return }
+        for datagram in iceOutput.datagrams {
+            counters.packetsSent += 1
+            counters.bytesSent += datagram.bytes.count
         }
-        for entry in iceOutput.trace { trace(.ice(entry), at: now, into: &out) }
+        out.datagrams.append(contentsOf: iceOutput.datagrams)
+        for entry in iceOutput.trace {
+            trace(.ice(entry), at: now, into: &out)
+            // Not any STUN message: requests to servers are no checks.
+            switch entry {
+            case .checkSent: note(.firstCheckSent, at: now, into: &out)
+            case .requestAnswered: note(.firstCheckReceived, at: now, into: &out)
+            default: break
+            }
+        }
         let events = iceOutput.events
         iceOutput.removeAll()
         for event in events { apply(event, at: now, into: &out) }
+        // A path other than the one in use may have been validated, too.
+        if dtls != nil, !earlyDatagrams.isEmpty { replayEarlyDatagrams(of: .dtls, at: now, into: &out) }
     }
 
     private mutating func apply(_ event: ICEEvent, at now: Instant, into out: inout Output) {
@@ -51,13 +59,18 @@ extension PeerEngine {
         }
     }
 
+    /// The state of the whole follows that of ICE, but for ends that no path can mend.
     private mutating func follow(_ state: ICEConnectionState, at now: Instant, into out: inout Output) {
+        switch connectionState {
+        case .failed(.dtls), .failed(.negotiation), .closed: return
+        default: break
+        }
         switch state {
         case .checking:
-            if connectionState == .new { setConnectionState(.connecting, into: &out) }
+            if connectionState == .new || srtp == nil { setConnectionState(.connecting, into: &out) }
         case .connected, .completed:
             note(.iceConnected, at: now, into: &out)
-            if srtp != nil { setConnectionState(.connected, into: &out) }
+            setConnectionState(srtp == nil ? .connecting : .connected, into: &out)
         case .disconnected:
             setConnectionState(.disconnected, into: &out)
         case .failed:
@@ -70,10 +83,10 @@ extension PeerEngine {
     private mutating func sendingPathChanged(_ path: NetworkPath?, at now: Instant, into out: inout Output) {
         guard path != nil else { return }
         startDTLSIfReady(at: now, into: &out)
-        replayEarlyDatagrams(of: .dtls, at: now, into: &out)
         // The other side moved or came back: its decoder may miss what was sent into the void.
         if srtp != nil {
-            setConnectionState(.connected, into: &out)
+            follow(.connected, at: now, into: &out)
+            bandwidth.notePathChanged(at: now)
             for mid in senders.keys where senders[mid]?.stream.configuration.codec.kind == .video {
                 out.events.append(.keyframeRequested(mid: mid))
             }
@@ -92,6 +105,7 @@ extension PeerEngine {
         settings.clock = configuration.clock
         settings.logsKeys = configuration.logsKeys
         settings.roundTripTime = ice.currentRoundTripTime
+        settings.handshakeTimeout = configuration.handshakeTimeout
         if configuration.isDeterministic { settings.randomness = random.split() }
         let transport = DTLSTransport(settings)
         dtls = transport
@@ -187,7 +201,7 @@ extension PeerEngine {
 
 extension PeerEngine {
     /// The section the transport is described in, with which candidates are signalled.
-    var transportSection: (mid: String, index: Int) {
+    public var transportSection: (mid: String, index: Int) {
         let description = negotiator.localDescription
         let index = description?.taggedIndex ?? 0
         guard let media = description?.media, media.indices.contains(index) else { return ("0", 0) }

@@ -47,8 +47,8 @@ public struct PeerEngine {
     var extensions = HeaderExtensionMap()
     /// Whom feedback is from: one of our sending streams, or an SSRC of our own where we only receive.
     var feedbackSSRC: SSRC
-    var senders: [String: SenderState] = [:]
-    var receivers: [SSRC: ReceiverState] = [:]
+    var senders = StreamTable<String, SenderState>()
+    var receivers = StreamTable<SSRC, ReceiverState>()
     var routes = RoutingTable()
     var reports: ReportScheduler
     /// Feedback that waits for its turn.
@@ -97,18 +97,6 @@ public struct PeerEngine {
 
     // MARK: Time
 
-    /// When `advance(to:)` is next due; `nil` means nothing is waited for.
-    public var deadline: Instant? {
-        var result = earliest(ice.deadline, dtls?.deadline)
-        guard srtp != nil else { return result }
-        result = earliest(result, pacer.deadline)
-        result = earliest(result, reports.deadline)
-        result = earliest(result, transportFeedback.deadline)
-        result = earliest(result, bandwidth.deadline)
-        for receiver in receivers.values { result = earliest(result, receiver.stream.deadline) }
-        return result
-    }
-
     /// Does what is due by `now`. Afterwards the deadline is `nil` or later than `now`.
     public mutating func advance(to now: Instant, into out: inout Output) {
         if let due = ice.deadline, due <= now {
@@ -119,7 +107,7 @@ public struct PeerEngine {
             dtls?.advance(to: now, into: &dtlsOutput)
             drainDTLS(at: now, into: &out)
         }
-        guard srtp != nil else { return }
+        guard srtp != nil, !isClosed else { return }
         for ssrc in receivers.keys where receivers[ssrc]?.stream.deadline.map({ $0 <= now }) == true {
             receivers[ssrc]?.stream.advance(to: now, into: &receiveOutput)
             drainReceiveStream(ssrc, at: now, into: &out)
@@ -142,7 +130,6 @@ public struct PeerEngine {
         counters.bytesReceived += datagram.bytes.count
         switch PacketClass(datagram.bytes) {
         case .stun:
-            note(.firstCheckReceived, at: now, into: &out)
             ice.receive(datagram, at: now, into: &iceOutput)
             drainICE(at: now, into: &out)
         case .dtls:

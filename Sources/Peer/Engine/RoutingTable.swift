@@ -33,14 +33,14 @@ struct RoutingTable: Sendable {
 
     /// The stream a retransmission SSRC repairs: by FID group, else the only stream of its section that fits.
     func base(
-        ofRetransmission ssrc: SSRC, in section: NegotiatedMedia, receivers: [SSRC: ReceiverState]
+        ofRetransmission ssrc: SSRC, in section: NegotiatedMedia, receivers: StreamTable<SSRC, ReceiverState>
     ) -> SSRC? {
         if let base = section.remoteRetransmissionSSRCs.first(where: { $0.value == ssrc })?.key {
-            return receivers[base] == nil ? nil : base
+            return receivers.contains(base) ? base : nil
         }
         let taken = Set(retransmissions.values)
-        let candidates = receivers.filter { $0.value.mid == section.mid && !taken.contains($0.key) }
-        return candidates.count == 1 ? candidates.first?.key : nil
+        let candidates = receivers.keys(where: { $0.mid == section.mid }).filter { !taken.contains($0) }
+        return candidates.count == 1 ? candidates.first : nil
     }
 }
 
@@ -55,6 +55,15 @@ struct ReceiverState: Sendable {
         mid = section.mid
         stream = ReceiveStream(ReceiveStreamConfiguration(section, ssrc: ssrc, clockRate: clockRate))
         retransmissions = RTXUnwrapper(mediaSSRC: ssrc, payloadTypes: section.retransmissionTypes)
+    }
+
+    /// Takes over the payload types of a renegotiation.
+    mutating func adopt(_ section: NegotiatedMedia) {
+        stream.adopt(
+            payloadTypes: section.codecsByPayloadType.mapValues(\.codec),
+            retransmissionPayloadTypes: section.retransmissionTypes)
+        retransmissions = RTXUnwrapper(
+            mediaSSRC: stream.configuration.ssrc, payloadTypes: section.retransmissionTypes)
     }
 
     /// The extended timestamp of the last frame given out: what a report's 32-bit timestamp is extended by.

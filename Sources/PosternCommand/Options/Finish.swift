@@ -11,6 +11,8 @@ func finish(
     let session = CallSession(options: options, reporter: terminal)
     // A reader that has gone away is an error of the write, not a reason to die without a report.
     signal(SIGPIPE, SIG_IGN)
+    // Likewise a file that may grow no further (ulimit -f): the recording ends with an error that can be told.
+    signal(SIGXFSZ, SIG_IGN)
     let sources = [SIGINT, SIGTERM].map { number in
         signal(number, SIG_IGN)
         let source = DispatchSource.makeSignalSource(signal: number)

@@ -81,6 +81,7 @@ extension TransportFeedback {
         let reference = floorDivide(firstTicks, 256)
         var ticks = reference * 256
         var deltas: [Int16?] = []
+        deltas.reserveCapacity(arrivals.count)
         var taken = firstIndex - arrivals.startIndex
         var next = start
         for arrival in arrivals[firstIndex...] {

@@ -48,9 +48,12 @@ public struct SendStream: Sendable {
     /// - Parameter random: gives the first sequence numbers, the timestamp offset and the first picture id.
     public init(_ configuration: SendStreamConfiguration, random: inout RandomSource) {
         self.configuration = configuration
-        nextSequence = Int64.random(in: 1..<0x8000, using: &random)
-        nextRetransmission = Int64.random(in: 1..<0x8000, using: &random)
-        timestampOffset = UInt32.random(in: 0...UInt32.max, using: &random)
+        let sequence = Int64.random(in: 1..<0x8000, using: &random)
+        let retransmission = Int64.random(in: 1..<0x8000, using: &random)
+        let timestamp = UInt32.random(in: 0...UInt32.max, using: &random)
+        nextSequence = configuration.firstSequenceNumber.map { Int64($0.rawValue) } ?? sequence
+        nextRetransmission = configuration.firstSequenceNumber.map { Int64($0.rawValue) } ?? retransmission
+        timestampOffset = configuration.firstTimestamp?.rawValue ?? timestamp
         vp8 = VP8PayloadFormat(pictureID: UInt16.random(in: 0..<0x8000, using: &random))
         clock = MediaClockMap(clockRate: configuration.clockRate)
         history = SendHistory(capacity: configuration.historyCapacity, maximumAge: configuration.historyAge)

@@ -29,6 +29,9 @@ public struct SendStreamConfiguration: Hashable, Sendable {
     /// Packets kept for retransmission, rounded up to a power of two; 0 for none.
     public var historyCapacity: Int
     public var historyAge: TimeDelta
+    /// Where counting begins, for tests of the wraps. Drawn at random where it is `nil`, as it should be.
+    public var firstSequenceNumber: SequenceNumber?
+    public var firstTimestamp: RTPTimestamp?
 
     public init(
         codec: Codec, payloadType: UInt8, clockRate: Int, ssrc: SSRC, retransmission: Retransmission? = nil,

@@ -1,0 +1,1 @@
+../../Sources/PosternBench/EnginePair.swift

@@ -1,0 +1,114 @@
+import DTLSSRTP
+import Glibc
+import PeerIO
+import Primitives
+
+/// Costs per packet on this machine, as a table. `Scripts/bench` runs it; `cost` alone prints allocations and fails when
+/// they are over the limits of `CostLimits`.
+@main struct PosternBench {
+    static func main() async throws {
+        switch CommandLine.arguments.dropFirst().first {
+        case "cost": try cost()
+        case "packets": try packets()
+        case "sockets": try await sockets()
+        case nil:
+            try packets()
+            try await sockets()
+        case let other?:
+            print("usage: PosternBench [packets|sockets|cost]; not \(other)")
+        }
+    }
+
+    static let rounds = 5
+
+    static func packets() throws {
+        section("RTP header, 1,200-byte packet with three extensions; ns a packet")
+        let parses = (0..<rounds).map { _ in ParseCost.header() }
+        row("parse", parses.map(\.parse))
+        row("parse and find one extension", parses.map(\.parseAndFind))
+
+        section("SRTP, 1,200-byte packets; ns a packet, protect / unprotect")
+        for profile in SRTPProfile.preferred {
+            var ours: [TransformCost] = []
+            var libsrtp: [TransformCost] = []
+            var bare: [TransformCost] = []
+            var bareLibSRTP: [TransformCost] = []
+            // Taken in turns, so that a slow second of the machine hits all of them.
+            for _ in 0..<rounds {
+                ours.append(try .session(profile, .automatic, packets: 4_000, length: 1_200))
+                libsrtp.append(try .session(profile, .libsrtp2, packets: 4_000, length: 1_200))
+                bareLibSRTP.append(.bareLibSRTP(profile, packets: 4_000, length: 1_200))
+                bare.append(.bareOpenSSL(profile, packets: 4_000, length: 1_200))
+            }
+            row("\(profile): SRTPSession", ours)
+            row("  bare OpenSSL EVP loop in C", bare)
+            row("  SRTPSession over libsrtp2", libsrtp)
+            row("  bare libsrtp2 loop in C", bareLibSRTP)
+        }
+
+        section("the whole engine, 16-packet VP8 frames of 1,200-byte packets, AES-128-GCM; ns a media packet")
+        let costs = try (0..<rounds).map { _ in try EngineCost() }
+        row("outbound: packetise, pace, stamp, protect", costs.map { $0.nanoseconds($0.outbound) })
+        row("  and the other side's feedback", costs.map { $0.nanoseconds($0.outboundFeedback) })
+        row("inbound: copy, unprotect, route, reassemble", costs.map { $0.nanoseconds($0.inbound) })
+        row("  and the feedback it makes", costs.map { $0.nanoseconds($0.inboundFeedback) })
+        allocations(costs[0])
+    }
+
+    static func sockets() async throws {
+        PacketMemory.keepFreed()
+        section("UDP over loopback, 1,200 bytes, bursts of 16; ns of processor a datagram, send / receive")
+        for segmenting in [true, false] {
+            var costs: [SocketCost] = []
+            for _ in 0..<3 { costs.append(try await SocketCost.measure(segmenting: segmenting)) }
+            row(
+                segmenting ? "with GSO and GRO" : "without",
+                costs.map { TransformCost(protect: $0.send, unprotect: $0.receive) })
+            print("    datagrams a system call: \(short(costs[0].perSend)) / \(short(costs[0].perReceive))")
+        }
+    }
+
+    static func cost() throws {
+        let cost = try EngineCost()
+        allocations(cost)
+        let problems = CostLimits.release.breaches(of: cost)
+        for problem in problems { print("over the limit: \(problem)") }
+        if !problems.isEmpty { exit(1) }
+    }
+
+    private static func allocations(_ cost: EngineCost) {
+        section("allocations a media packet, \(cost.packets) packets, \(cost.frames) frames")
+        print("    outbound \(short(cost.allocations(cost.outbound)))")
+        print("      and the other side's feedback \(short(cost.allocations(cost.outboundFeedback)))")
+        print("    inbound \(short(cost.allocations(cost.inbound))), of which 1 is the read's")
+        print("      and the feedback it makes \(short(cost.allocations(cost.inboundFeedback)))")
+    }
+}
+
+private func section(_ title: String) { print("\n\(title)") }
+
+private func row(_ name: String, _ values: [Double]) {
+    print(
+        "  \(padded(name, 46)) \(padded(short(values.median), 8)) (\(short(values.min() ?? 0))–\(short(values.max() ?? 0)))"
+    )
+}
+
+private func row(_ name: String, _ costs: [TransformCost]) {
+    let (protect, unprotect) = (costs.map(\.protect), costs.map(\.unprotect))
+    print(
+        "  \(padded(name, 46)) \(padded(short(protect.median) + " / " + short(unprotect.median), 14))"
+            + " (\(short(protect.min() ?? 0))–\(short(protect.max() ?? 0))"
+            + " / \(short(unprotect.min() ?? 0))–\(short(unprotect.max() ?? 0)))")
+}
+
+private func padded(_ text: String, _ width: Int) -> String {
+    text + String(repeating: " ", count: max(0, width - text.count))
+}
+
+/// Two decimals below 10, one below 100, none above.
+private func short(_ value: Double) -> String {
+    guard value.isFinite else { return "\(value)" }
+    if abs(value) >= 100 { return "\(Int(value.rounded()))" }
+    if abs(value) >= 10 { return "\((value * 10).rounded() / 10)" }
+    return "\((value * 100).rounded() / 100)"
+}

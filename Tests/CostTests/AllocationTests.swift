@@ -1,0 +1,6 @@
+import Testing
+
+@testable import PosternBench
+
+@Suite struct AllocationTests {
+}
