@@ -43,7 +43,8 @@ struct Loopback: AsyncParsableCommand {
             throw ValidationError("--report - and --events - both want standard output; name a file for one of them")
         }
         if virtual, !network.interface.isEmpty || !network.iceServer.isEmpty {
-            throw ValidationError("--interface and --ice-server are of this machine's network; --virtual does without it")
+            throw ValidationError(
+                "--interface and --ice-server are of this machine's network; --virtual does without it")
         }
         _ = try CallOptions(call, media, network)
     }

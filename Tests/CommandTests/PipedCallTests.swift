@@ -11,7 +11,8 @@ import Testing
         let recording = scratch.file("out.webm")
         let call = try await PipedCall.run(
             offerer: ["--send", Fixture.clip], answerer: ["--record", recording], scratch: scratch)
-        #expect(call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\n\(call.answerer.errors)")
+        #expect(
+            call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\n\(call.answerer.errors)")
         try await expectWhole(recording, source: Fixture.clip, scratch: scratch)
     }
 
@@ -19,7 +20,8 @@ import Testing
         let recording = scratch.file("out.webm")
         let call = try await PipedCall.run(
             offerer: ["--record", recording], answerer: ["--send", Fixture.clip], scratch: scratch)
-        #expect(call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\n\(call.answerer.errors)")
+        #expect(
+            call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\n\(call.answerer.errors)")
         try await expectWhole(recording, source: Fixture.clip, scratch: scratch)
     }
 
@@ -28,7 +30,8 @@ import Testing
         let call = try await PipedCall.run(
             offerer: ["--send", Fixture.clip, "--record", here],
             answerer: ["--send", Fixture.passable, "--record", there], scratch: scratch)
-        #expect(call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\n\(call.answerer.errors)")
+        #expect(
+            call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\n\(call.answerer.errors)")
         try await expectWhole(here, source: Fixture.passable, scratch: scratch)
         try await expectWhole(there, source: Fixture.clip, scratch: scratch)
     }
@@ -51,7 +54,10 @@ import Testing
     /// What is in the logs and reports may be passed on: it opens nothing.
     @Test func noSecretLeavesButThroughSignalling() async throws {
         func flags(_ name: String) -> [String] {
-            ["--events", scratch.file(name + ".ndjson"), "--report", scratch.file(name + ".json"), "--log-level", "debug"]
+            [
+                "--events", scratch.file(name + ".ndjson"), "--report", scratch.file(name + ".json"), "--log-level",
+                "debug",
+            ]
         }
         let call = try await PipedCall.run(
             offerer: ["--send", "test", "--duration", "1"] + flags("offerer"),

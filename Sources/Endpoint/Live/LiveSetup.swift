@@ -135,11 +135,7 @@ extension CallSession {
                 connection: connection, name: name, clock: clock)
         }
         if let opened, !isSourceReopenable {
-            guard audioCodec == .opus || !kinds.contains(.audio) else {
-                throw CallSetupError(
-                    "--send: a pipe's audio is encoded as opus, the other side takes only \(audioCodec.rawValue); "
-                        + "send from a file", status: .mediaInput)
-            }
+            try refuseRecoding(audioCodec)
             return [publisher(opened, name: "postern-encode")]
         }
         opened?.close()
@@ -153,6 +149,20 @@ extension CallSession {
                 publisher(source, name: "postern-\(kind.rawValue)")
             }
         }
+    }
+
+    /// Whether publishers for `sections` are to be made in place of those there: not of a pipe, whose bytes come once.
+    func mayReplace(_ publishers: [PublisherThread], for sections: SectionKinds) throws -> Bool {
+        guard !publishers.isEmpty, !isSourceReopenable else { return true }
+        try refuseRecoding(sections.codecs[.audio] ?? .opus)
+        return false
+    }
+
+    private func refuseRecoding(_ codec: Codec) throws {
+        guard codec != .opus else { return }
+        throw CallSetupError(
+            "--send: a pipe's audio is encoded as opus before the other side is heard, which takes only "
+                + "\(codec.rawValue); send from a file", status: .mediaInput)
     }
 
     /// Whether opening it again begins anew: a pipe's bytes come once.

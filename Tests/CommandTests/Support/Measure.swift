@@ -2,7 +2,9 @@ import Foundation
 import Testing
 
 /// What `Scripts/measure-av` says of a recording, beside what was sent.
-func measure(_ recording: String, source: String? = nil, _ options: [String] = [], scratch: Scratch) async throws -> JSON {
+func measure(_ recording: String, source: String? = nil, _ options: [String] = [], scratch: Scratch) async throws
+    -> JSON
+{
     let arguments = [Fixture.script("measure-av"), recording] + (source.map { ["--source", $0] } ?? []) + options
     let ended = await (try Program(tool("python3"), arguments, scratch: scratch)).ended()
     let answer = try JSON(parsing: ended.output)
@@ -14,7 +16,10 @@ func measure(_ recording: String, source: String? = nil, _ options: [String] = [
 func packets(_ path: String, _ kind: Character, scratch: Scratch) async throws -> [JSON] {
     let answer = try await run(
         "ffprobe",
-        ["-v", "error", "-select_streams", "\(kind):0", "-show_packets", "-show_data_hash", "md5", "-of", "json", path],
+        [
+            "-v", "error", "-select_streams", "\(kind):0", "-show_packets", "-show_data_hash", "md5", "-of", "json",
+            path,
+        ],
         scratch: scratch)
     return try JSON(parsing: answer.output)["packets"].items
 }
