@@ -33,7 +33,6 @@ extension CallSession {
 
         let offererSide = LivePeer(name: "offerer", log: log, logWorker: logWorker, keyLog: keyLog, clock: clock)
         let answererSide = LivePeer(name: "answerer", log: log, logWorker: logWorker, keyLog: keyLog, clock: clock)
-<<<<<<< HEAD
         func connection(_ role: ICERole, _ side: LivePeer) -> PeerConnection {
             var configuration = peerConfiguration(role: role, certificate: certificate)
             configuration.stunServers = servers
@@ -41,14 +40,6 @@ extension CallSession {
         }
         let offerer = connection(.controlling, offererSide)
         let answerer = connection(.controlled, answererSide)
-=======
-        let offerer = PeerConnection(
-            loop: loop, configuration: peerConfiguration(role: .controlling, certificate: certificate),
-            observer: offererSide)
-        let answerer = PeerConnection(
-            loop: loop, configuration: peerConfiguration(role: .controlled, certificate: certificate),
-            observer: answererSide)
->>>>>>> interop
         let sections = SectionKinds(sent: mids, codecs: [.audio: .opus, .video: .vp8])
         for publisher in try makePublishers(kinds, of: source, to: sections, connection: offerer, clock: clock) {
             offererSide.add(publisher)

@@ -34,8 +34,6 @@ extension CallSession {
                 if let recording = try openRecording(kinds: sections.received) { side.record(into: recording) }
             },
             preparePublishers: { [self] sections in
-                guard try mayReplace(side.publishers, for: sections) else { return }
-                side.removePublishers()
                 for publisher in try makePublishers(
                     kinds, of: opened.value, to: sections, connection: connection, clock: clock)
                 {
@@ -85,7 +83,6 @@ struct SectionKinds: Sendable {
     var sent: [MediaKind: String] = [:]
     /// What frames of each sent kind must be encoded as; known once agreed.
     var codecs: [MediaKind: Codec] = [:]
-    var published: [MediaKind: Codec] { codecs.filter { sent[$0.key] != nil } }
     /// Sections that may bring frames, by MID.
     var received: [String: MediaKind] = [:]
 }
@@ -109,8 +106,7 @@ final class StdioSignaling: Sendable {
         var hasRemoteDescription = false
         var peerLeft = false
         var isRecordingPrepared = false
-        /// What the publishers that stand were made for.
-        var published: [MediaKind: Codec]?
+        var arePublishersPrepared = false
     }
 
     /// Candidates kept until the description they belong to has come.
@@ -202,21 +198,13 @@ final class StdioSignaling: Sendable {
             defer {
                 state.hasRemoteDescription = true
                 state.isRecordingPrepared = true
+                state.arePublishersPrepared = true
             }
             return state
         }
         let sections = await connection.sections()
         if !prepared.isRecordingPrepared { try prepareRecording(sections) }
-<<<<<<< HEAD
         if !prepared.arePublishersPrepared { try await preparePublishers(sections) }
-=======
-        // What was made ahead of an offer serves unless the answer wants another codec or not every kind. Later
-        // negotiations pause and go on, which must not begin the source anew.
-        if !prepared.hasRemoteDescription, prepared.published != sections.published {
-            try await preparePublishers(sections)
-            state.withLock { $0.published = sections.published }
-        }
->>>>>>> interop
         let early = state.withLock { state in
             defer { state.earlyCandidates = [] }
             return state.earlyCandidates
@@ -263,20 +251,9 @@ final class StdioSignaling: Sendable {
 
     private func sendOffer() async throws {
         let offer = try await connection.offer()
-<<<<<<< HEAD
         // The recording stands before the other side can send anything; what is sent waits for the agreed codec.
         try prepareRecording(await connection.offeredSections())
         state.withLock { $0.isRecordingPrepared = true }
-=======
-        // The source and the recording stand before the other side can send anything.
-        let sections = await connection.offeredSections()
-        try prepareRecording(sections)
-        try await preparePublishers(sections)
-        state.withLock { state in
-            state.isRecordingPrepared = true
-            state.published = sections.published
-        }
->>>>>>> interop
         write(.offer(offer.serialized))
         describedContinuation.finish()
     }
@@ -285,10 +262,8 @@ final class StdioSignaling: Sendable {
         for await _ in described {}
         for await signal in side.signals {
             switch signal {
-            case .localCandidate(let candidate, _, _):
-                // Gathered before the sections had names, told under the name the transport's section has now.
-                let section = await connection.transportSection
-                write(.candidate(candidate.description, sdpMid: section.mid, sdpMLineIndex: section.index))
+            case .localCandidate(let candidate, let mid, let index):
+                write(.candidate(candidate.description, sdpMid: mid, sdpMLineIndex: index))
             case .gatheringComplete: write(.endOfCandidates)
             default: break
             }
@@ -303,15 +278,12 @@ final class StdioSignaling: Sendable {
 }
 
 extension PeerConnection {
-    /// What an offer of ours would send and receive, in the codecs that lead it.
+    /// What an offer of ours would send and receive.
     func offeredSections() -> SectionKinds {
         var kinds = SectionKinds()
         for transceiver in transceivers {
             guard let mid = transceiver.mid else { continue }
-            if transceiver.direction.sends {
-                kinds.sent[transceiver.kind] = mid
-                kinds.codecs[transceiver.kind] = transceiver.kind == .audio ? .opus : .vp8
-            }
+            if transceiver.direction.sends { kinds.sent[transceiver.kind] = mid }
             if transceiver.direction.receives { kinds.received[mid] = transceiver.kind }
         }
         return kinds

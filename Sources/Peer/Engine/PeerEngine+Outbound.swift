@@ -39,16 +39,9 @@ extension PeerEngine {
         return nil
     }
 
-<<<<<<< HEAD
     private func refusal(of position: Int?, _ codec: Codec) -> DropReason? {
         if isClosed || srtp == nil || connectionState == .closed { return .notConnected }
         guard let position, senders[at: position].isActive else { return .directionInactive }
-=======
-    private func refusal(of mid: String, _ codec: Codec) -> DropReason? {
-        if isClosed || srtp == nil || connectionState == .closed { return .notConnected }
-        guard let sender = senders[mid] else { return .directionInactive }
-        if !sender.isActive { return .directionInactive }
->>>>>>> interop
         // Another codec's bytes under the agreed payload type would be noise at the far end.
         if senders[at: position].stream.configuration.codec != codec { return .codecNotAgreed }
         return ice.sendingPath == nil ? .noConsent : nil
