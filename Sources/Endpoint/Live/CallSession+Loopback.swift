@@ -28,7 +28,9 @@ extension CallSession {
             options.network.interfaces.isEmpty
             ? [HostAddress(ip: .loopbackV4, interfaceName: "lo", interfaceIndex: 1)] : try hostAddresses()
         // Both sockets before the recording is made: a port that is taken must leave no file behind.
-        let sockets = [try openSockets(on: loop, addresses: addresses), try openSockets(on: loop, addresses: addresses)]
+        let sockets = [
+            try openSockets(on: loop, addresses: addresses), try openSockets(on: loop, addresses: addresses),
+        ]
         let recording = try openRecording(kinds: Dictionary(uniqueKeysWithValues: mids.map { ($1, $0) }))
 
         let offererSide = LivePeer(name: "offerer", log: log, logWorker: logWorker, keyLog: keyLog, clock: clock)
