@@ -152,7 +152,9 @@ extension PeerEngine {
         entry.set("kind", settings.kind.rawValue)
         entry.set("transportId", "T")
         entry.set("mid", receiver.mid)
-        if let payloadType = got.payloadType ?? settings.payloadTypes.keys.min(), let codec = settings.payloadTypes[payloadType] {
+        if let payloadType = got.payloadType ?? settings.payloadTypes.keys.min(),
+            let codec = settings.payloadTypes[payloadType]
+        {
             let id = "CI\(payloadType)"
             addCodec(id, codec, payloadType, settings.clockRate, to: &report, object)
             entry.set("codecId", id)
