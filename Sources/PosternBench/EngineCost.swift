@@ -61,6 +61,7 @@ struct EngineCost {
 
     func nanoseconds(_ total: Total) -> Double { Double(total.cost.nanoseconds) / Double(max(1, packets)) }
     func allocations(_ total: Total) -> Double { Double(total.cost.allocations) / Double(max(1, packets)) }
+    func bytes(_ total: Total) -> Double { Double(total.cost.bytes) / Double(max(1, packets)) }
 
     private final class Book {
         struct Key: Hashable {

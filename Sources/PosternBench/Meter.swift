@@ -5,9 +5,13 @@ struct Cost {
     var nanoseconds: Int64 = 0
     /// -1 and below where allocations are not counted (see CMeasure).
     var allocations: Int64 = 0
+    /// Bytes of those allocations.
+    var bytes: Int64 = 0
 
     static func + (a: Cost, b: Cost) -> Cost {
-        Cost(nanoseconds: a.nanoseconds + b.nanoseconds, allocations: a.allocations + b.allocations)
+        Cost(
+            nanoseconds: a.nanoseconds + b.nanoseconds, allocations: a.allocations + b.allocations,
+            bytes: a.bytes + b.bytes)
     }
 }
 
@@ -19,14 +23,17 @@ struct Meter {
     private var began = Cost()
 
     mutating func start() {
+        _ = Self.overhead
         began.allocations = measure_allocations()
+        began.bytes = measure_allocated_bytes()
         began.nanoseconds = measure_thread_nanoseconds()
     }
 
     func stop() -> Cost {
         let nanoseconds = measure_thread_nanoseconds() - began.nanoseconds
         return Cost(
-            nanoseconds: max(0, nanoseconds - Self.overhead), allocations: measure_allocations() - began.allocations)
+            nanoseconds: max(0, nanoseconds - Self.overhead), allocations: measure_allocations() - began.allocations,
+            bytes: measure_allocated_bytes() - began.bytes)
     }
 
     static func measure(_ body: () throws -> Void) rethrows -> Cost {

@@ -71,16 +71,18 @@ import Primitives
     static func cost() throws {
         let cost = try EngineCost()
         allocations(cost)
-        let problems = CostLimits.release.breaches(of: cost)
+        let problems = CostLimits.optimised.breaches(of: cost)
         for problem in problems { print("over the limit: \(problem)") }
         if !problems.isEmpty { exit(1) }
     }
 
     private static func allocations(_ cost: EngineCost) {
         section("allocations a media packet, \(cost.packets) packets, \(cost.frames) frames")
-        print("    outbound \(short(cost.allocations(cost.outbound)))")
+        print("    outbound \(short(cost.allocations(cost.outbound))), \(short(cost.bytes(cost.outbound))) bytes")
         print("      and the other side's feedback \(short(cost.allocations(cost.outboundFeedback)))")
-        print("    inbound \(short(cost.allocations(cost.inbound))), of which 1 is the read's")
+        print(
+            "    inbound \(short(cost.allocations(cost.inbound))), \(short(cost.bytes(cost.inbound))) bytes;"
+                + " 1 allocation is the read's")
         print("      and the feedback it makes \(short(cost.allocations(cost.inboundFeedback)))")
     }
 }

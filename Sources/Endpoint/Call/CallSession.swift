@@ -98,7 +98,7 @@ public final class CallSession: Sendable {
         do {
             return try RecordingSession(path: path, kinds: kinds)
         } catch {
-            throw CallSetupError("--record \(path): \(error)", status: .recording)
+            throw CallSetupError("--record \(error)", status: .recording)
         }
     }
 

@@ -99,6 +99,9 @@ final class StdioSignaling: Sendable {
     private let preparePublishers: @Sendable (SectionKinds) async throws -> Void
     private let state = Mutex(State())
     private let output = Mutex(())
+    /// Ends when our description is out: candidates belong after it (RFC 8838 §4).
+    private let described: AsyncStream<Void>
+    private let describedContinuation: AsyncStream<Void>.Continuation
 
     private struct State {
         var failure: CallSetupError?
@@ -123,6 +126,7 @@ final class StdioSignaling: Sendable {
         self.reporter = reporter
         self.prepareRecording = prepareRecording
         self.preparePublishers = preparePublishers
+        (described, describedContinuation) = AsyncStream.makeStream()
     }
 
     var failure: CallSetupError? { state.withLock { $0.failure } }
@@ -190,6 +194,7 @@ final class StdioSignaling: Sendable {
         // The source and the recording are opened before the answer leaves: what fails here fails before media flows.
         try await agreed()
         write(.answer(answer.serialized))
+        describedContinuation.finish()
     }
 
     private func agreed() async throws {
@@ -202,12 +207,16 @@ final class StdioSignaling: Sendable {
         }
         let sections = await connection.sections()
         if !prepared.isRecordingPrepared { try prepareRecording(sections) }
+<<<<<<< HEAD
+        if !prepared.arePublishersPrepared { try await preparePublishers(sections) }
+=======
         // What was made ahead of an offer serves unless the answer wants another codec or not every kind. Later
         // negotiations pause and go on, which must not begin the source anew.
         if !prepared.hasRemoteDescription, prepared.published != sections.published {
             try await preparePublishers(sections)
             state.withLock { $0.published = sections.published }
         }
+>>>>>>> interop
         let early = state.withLock { state in
             defer { state.earlyCandidates = [] }
             return state.earlyCandidates
@@ -254,6 +263,11 @@ final class StdioSignaling: Sendable {
 
     private func sendOffer() async throws {
         let offer = try await connection.offer()
+<<<<<<< HEAD
+        // The recording stands before the other side can send anything; what is sent waits for the agreed codec.
+        try prepareRecording(await connection.offeredSections())
+        state.withLock { $0.isRecordingPrepared = true }
+=======
         // The source and the recording stand before the other side can send anything.
         let sections = await connection.offeredSections()
         try prepareRecording(sections)
@@ -262,10 +276,13 @@ final class StdioSignaling: Sendable {
             state.isRecordingPrepared = true
             state.published = sections.published
         }
+>>>>>>> interop
         write(.offer(offer.serialized))
+        describedContinuation.finish()
     }
 
     private func sendCandidates() async {
+        for await _ in described {}
         for await signal in side.signals {
             switch signal {
             case .localCandidate(let candidate, _, _):

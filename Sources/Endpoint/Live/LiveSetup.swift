@@ -58,26 +58,28 @@ extension CallSession {
         return bindings
     }
 
+    /// The addresses to bind: those of the interfaces that were named, or all that lead anywhere.
     func hostAddresses() throws -> [HostAddress] {
         var selection = AddressSelection()
         selection.onlyInterfaces = options.network.interfaces
         selection.allowsLoopback = !options.network.interfaces.isEmpty
         do {
+            for name in options.network.interfaces {
+                var one = selection
+                one.onlyInterfaces = [name]
+                guard try one.selectFromSystem().isEmpty else { continue }
+                let names = try NetworkInterfaces.list().map(\.name)
+                throw CallSetupError(
+                    "--interface \(name): no such interface is up with an address; there are "
+                        + names.joined(separator: ", "), status: .network)
+            }
             var found = try selection.selectFromSystem()
-            if found.isEmpty, options.network.interfaces.isEmpty {
+            if found.isEmpty {
                 // A machine without any network still calls itself: peers on this host, tests, containers.
                 selection.allowsLoopback = true
                 found = try selection.selectFromSystem()
             }
-            guard !found.isEmpty else {
-                let names = options.network.interfaces
-                throw CallSetupError(
-                    names.isEmpty
-                        ? "no network interface is up"
-                        : "--interface \(names.joined(separator: ", ")): no such interface is up with an address; there are "
-                            + (try NetworkInterfaces.list().map(\.name).joined(separator: ", ")),
-                    status: .network)
-            }
+            guard !found.isEmpty else { throw CallSetupError("no network interface is up", status: .network) }
             return found
         } catch let failure as SocketFailure {
             throw CallSetupError("\(failure)", status: .network)

@@ -51,7 +51,9 @@ extension SendStreamConfiguration {
         self.init(
             codec: codec.codec, payloadType: codec.payloadType, clockRate: Int(codec.clockRate),
             ssrc: transceiver.ssrc, retransmission: retransmission, cname: cname, mid: section.mid,
-            extensions: section.sentExtensions, telephoneEventPayloadType: events?.payloadType)
+            extensions: section.sentExtensions, telephoneEventPayloadType: events?.payloadType,
+            // Whoever was not promised retransmission gets none.
+            historyCapacity: codec.feedback.contains("nack") ? (codec.codec.kind == .video ? 1_024 : 256) : 0)
     }
 }
 
@@ -69,7 +71,8 @@ extension ReceiveStreamConfiguration {
 
 extension NegotiatedSession {
     /// RFC 5506, where every section agreed to it: they share one transport.
-    var usesReducedSizeRTCP: Bool { acceptedMedia.allSatisfy(\.isRTCPReducedSize) }
+    var usesReducedSizeRTCP: Bool { media.allSatisfy { $0.isRejected || $0.isRTCPReducedSize } }
+    var usesReceiverReferenceTime: Bool { media.contains { !$0.isRejected && $0.usesReceiverReferenceTime } }
     /// Numbers of the extensions that may arrive on any section. Bundled sections share one space of numbers (RFC 8843
     /// §9), but not every section has every extension: transport-wide numbers may be the video's alone.
     var receivedExtensions: HeaderExtensionMap {
@@ -80,5 +83,4 @@ extension NegotiatedSession {
         }
         return all
     }
-    var usesReceiverReferenceTime: Bool { acceptedMedia.contains(where: \.usesReceiverReferenceTime) }
 }

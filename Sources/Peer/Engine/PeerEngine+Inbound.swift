@@ -31,13 +31,15 @@ extension PeerEngine {
         var isRetransmission = false
         if case .retransmission(let base) = route {
             // Padding on the retransmission stream (a probe for bandwidth) is no packet of the media.
-            guard receivers[base]?.retransmissions.unwrap(&header, &packet) == true else { return }
+            guard let position = receivers.position(of: base),
+                receivers[at: position].retransmissions.unwrap(&header, &packet)
+            else { return }
             isRetransmission = true
         }
-        guard receivers[header.ssrc] != nil else { return }
-        receivers[header.ssrc]?.stream.receive(
+        guard let position = receivers.position(of: header.ssrc) else { return }
+        receivers[at: position].stream.receive(
             header, packet: packet, at: now, isRetransmission: isRetransmission, into: &receiveOutput)
-        drainReceiveStream(header.ssrc, at: now, into: &out)
+        drainReceiveStream(at: position, now: now, into: &out)
     }
 
     /// Media that the keys prove, from a path ICE does not know: the other side may have moved. The path is checked, never
@@ -58,8 +60,8 @@ extension PeerEngine {
     private mutating func route(
         _ header: RTPHeader, packet: [UInt8], at now: Instant, into out: inout Output
     ) -> Route? {
-        if receivers[header.ssrc] != nil { return .stream(header.ssrc) }
-        if let base = routes.retransmissions[header.ssrc], receivers[base] != nil { return .retransmission(of: base) }
+        if receivers.contains(header.ssrc) { return .stream(header.ssrc) }
+        if let base = routes.retransmissions[header.ssrc], receivers.contains(base) { return .retransmission(of: base) }
         return createRoute(header, packet: packet, at: now, into: &out)
     }
 
@@ -121,8 +123,10 @@ extension PeerEngine {
 
     // MARK: What a stream gives out
 
-    mutating func drainReceiveStream(_ ssrc: SSRC, at now: Instant, into out: inout Output) {
-        guard let mid = receivers[ssrc]?.mid, !receiveOutput.isEmpty else { return }
+    mutating func drainReceiveStream(at position: Int, now: Instant, into out: inout Output) {
+        guard !receiveOutput.isEmpty else { return }
+        let ssrc = receivers.keys[position]
+        let mid = receivers[at: position].mid
         for entry in receiveOutput.trace { trace(.rtp(entry, ssrc), at: now, into: &out) }
         for event in receiveOutput.events {
             switch event {
@@ -131,8 +135,8 @@ extension PeerEngine {
                     frame.codec.kind == .video ? .firstVideoFrameReceived : .firstAudioFrameReceived, at: now,
                     into: &out)
                 out.events.append(.frame(frame, mid: mid))
-                receivers[ssrc]?.lastFrameTimestamp = frame.timestamp
-                if let report = receivers[ssrc]?.takeWaitingReport() {
+                receivers[at: position].lastFrameTimestamp = frame.timestamp
+                if let report = receivers[at: position].takeWaitingReport() {
                     out.events.append(.senderReport(mid: mid, ntp: report.ntp, timestamp: report.timestamp))
                 }
             case .sendNACK(let lost):
@@ -228,7 +232,7 @@ extension PeerEngine {
     private static let maximumOrphanReports = 16
 
     private mutating func take(_ report: SenderReport, at now: Instant, into out: inout Output) {
-        guard receivers[report.ssrc] != nil else {
+        guard receivers.contains(report.ssrc) else {
             if orphanReports.count < Self.maximumOrphanReports { orphanReports[report.ssrc] = report }
             return
         }
@@ -239,8 +243,9 @@ extension PeerEngine {
     }
 
     private mutating func apply(_ block: ReportBlock, at now: Instant, into out: inout Output) {
-        guard let mid = senders.firstKey(where: { $0.stream.configuration.ssrc == block.ssrc }) else { return }
-        senders[mid]?.stream.receive(report: block, at: now)
+        guard let position = senders.firstPosition(where: { $0.ssrc == block.ssrc }) else { return }
+        let mid = senders.keys[position]
+        senders[at: position].stream.receive(report: block, at: now)
         bandwidth.receive(
             fractionLost: Double(block.fractionLost) / 256, roundTripTime: roundTripTime, at: now)
         out.events.append(.lossReported(mid: mid, fraction: Double(block.fractionLost) / 256))

@@ -11,17 +11,19 @@ extension PeerEngine {
     public mutating func send(
         _ frame: EncodedFrame, mid: String, at now: Instant, into out: inout Output
     ) -> DropReason? {
-        if let reason = refusal(of: mid, frame.codec) {
+        let position = senders.position(of: mid)
+        guard let position, refusal(of: position, frame.codec) == nil else {
+            let reason = refusal(of: position, frame.codec) ?? .directionInactive
             trace(.peer(.frameRefused(mid: mid, reason: reason)), at: now, into: &out)
             return reason
         }
         guard pacer.hasRoom else {
-            senders[mid]?.framesDropped += 1
+            senders[at: position].framesDropped += 1
             trace(.peer(.frameRefused(mid: mid, reason: .queueFull)), at: now, into: &out)
             return .queueFull
         }
         packetScratch.removeAll(keepingCapacity: true)
-        senders[mid]?.stream.packetize(frame, at: now, into: &packetScratch)
+        senders[at: position].stream.packetize(frame, at: now, into: &packetScratch)
         note(frame.codec.kind == .video ? .firstVideoFrameSent : .firstAudioFrameSent, at: now, into: &out)
         let priority: PacerPriority = frame.codec.kind == .video ? .video : .audio
         for packet in packetScratch {
@@ -32,27 +34,31 @@ extension PeerEngine {
         releasePaced(at: now, into: &out)
         // The first sender report leaves with the first media, so that the other side can synchronise at once.
         reports.noteMediaSent(at: now)
-        if senders[mid]?.noteFirstFrame() == true { reports.reportSoon(at: now) }
+        if senders[at: position].noteFirstFrame() { reports.reportSoon(at: now) }
         flushFeedback(at: now, into: &out)
         return nil
     }
 
+<<<<<<< HEAD
+    private func refusal(of position: Int?, _ codec: Codec) -> DropReason? {
+        if isClosed || srtp == nil || connectionState == .closed { return .notConnected }
+        guard let position, senders[at: position].isActive else { return .directionInactive }
+=======
     private func refusal(of mid: String, _ codec: Codec) -> DropReason? {
         if isClosed || srtp == nil || connectionState == .closed { return .notConnected }
         guard let sender = senders[mid] else { return .directionInactive }
         if !sender.isActive { return .directionInactive }
+>>>>>>> interop
         // Another codec's bytes under the agreed payload type would be noise at the far end.
-        if sender.stream.configuration.codec != codec { return .codecNotAgreed }
+        if senders[at: position].stream.configuration.codec != codec { return .codecNotAgreed }
         return ice.sendingPath == nil ? .noConsent : nil
     }
 
     mutating func retransmit(_ nack: GenericNACK, at now: Instant, into out: inout Output) {
-        guard let mid = senders.firstKey(where: { $0.stream.configuration.ssrc == nack.mediaSSRC }) else {
-            return
-        }
+        guard let position = senders.firstPosition(where: { $0.ssrc == nack.mediaSSRC }) else { return }
         packetScratch.removeAll(keepingCapacity: true)
         let roundTrip = roundTripTime
-        senders[mid]?.stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
+        senders[at: position].stream.retransmit(nack, at: now, rtt: roundTrip, into: &packetScratch)
         for packet in packetScratch {
             pacer.enqueue(
                 PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .retransmission, at: now)
@@ -77,10 +83,8 @@ extension PeerEngine {
 
     private static let maximumReleases = 16
 
-    /// The section whose retransmission stream carries padding.
-    private var probeSender: String? {
-        senders.firstKey { $0.isActive && $0.stream.configuration.retransmission != nil }
-    }
+    /// The sender whose retransmission stream carries padding.
+    private var probeSender: Int? { senders.firstPosition { $0.isActive && !$0.repeatsPlainly } }
 
     private mutating func departReleased(at now: Instant, into out: inout Output) {
         guard !pacedScratch.isEmpty else { return }
@@ -95,9 +99,9 @@ extension PeerEngine {
     /// Where media alone does not fill a probe for bandwidth, old packets are sent again on a retransmission stream.
     private mutating func addProbePadding(at now: Instant) {
         let needed = pacer.paddingNeeded(at: now)
-        guard needed > 0, let mid = probeSender else { return }
+        guard needed > 0, let position = probeSender else { return }
         packetScratch.removeAll(keepingCapacity: true)
-        senders[mid]?.stream.probe(bytes: needed, at: now, into: &packetScratch)
+        senders[at: position].stream.probe(bytes: needed, at: now, into: &packetScratch)
         for packet in packetScratch {
             pacer.enqueue(PacedPacket(packet: packet), bytes: packet.bytes.count, priority: .padding, at: now)
         }
@@ -105,10 +109,10 @@ extension PeerEngine {
     }
 
     private mutating func depart(_ packet: inout OutboundPacket, at now: Instant, into out: inout Output) {
-        if packet.isRetransmission, let mid = plainSender(of: packet.ssrc) {
+        if packet.isRetransmission, let position = plainSender(of: packet.ssrc) {
             // The same SRTP index with other contents (a newer stamp) would use a key and nonce twice (RFC 7714 §8.1), so
             // what leaves is what left the first time, bit for bit.
-            guard let sent = senders[mid]?.sentPackets[packet.sequence] else { return }
+            guard let sent = senders[at: position].sentPackets[packet.sequence] else { return }
             _ = transmit(sent, into: &out)
             return
         }
@@ -126,18 +130,14 @@ extension PeerEngine {
         }
         var bytes: [UInt8] = []
         swap(&bytes, &packet.bytes)
-        if !packet.isRetransmission, let mid = plainSender(of: packet.ssrc) {
-            senders[mid]?.sentPackets.note(bytes, sequence: packet.sequence)
+        if !packet.isRetransmission, let position = plainSender(of: packet.ssrc) {
+            senders[at: position].sentPackets.note(bytes, sequence: packet.sequence)
         }
         if transmit(bytes, into: &out) { note(.firstRTPSent, at: now, into: &out) }
     }
 
-    /// The section whose stream repeats packets plainly, under their own SSRC, because RTX was not agreed.
-    private func plainSender(of ssrc: SSRC) -> String? {
-        senders.firstKey { sender in
-            let settings = sender.stream.configuration
-            return settings.ssrc == ssrc && settings.retransmission == nil && settings.codec.kind == .video
-        }
+    private func plainSender(of ssrc: SSRC) -> Int? {
+        senders.firstPosition { $0.ssrc == ssrc && $0.repeatsPlainly && $0.kind == .video }
     }
 
     mutating func publishTargetBitrate(into out: inout Output) {
@@ -165,8 +165,17 @@ struct SenderState: Sendable {
     var sentPackets = SentPacketRing()
     private var lastKeyframe: Instant?
     private var hasSent = false
+    let ssrc: SSRC
+    let kind: MediaKind
+    /// Whether packets are repeated plainly, under their own SSRC, because RTX was not agreed.
+    let repeatsPlainly: Bool
 
-    init(stream: SendStream) { self.stream = stream }
+    init(stream: SendStream) {
+        self.stream = stream
+        ssrc = stream.configuration.ssrc
+        kind = stream.configuration.codec.kind
+        repeatsPlainly = stream.configuration.retransmission == nil
+    }
 
     /// Whether this frame is the first.
     mutating func noteFirstFrame() -> Bool {

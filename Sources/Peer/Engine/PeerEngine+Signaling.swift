@@ -66,6 +66,12 @@ extension PeerEngine {
         applySession(at: now, into: &out)
     }
 
+    /// Takes the pending offer back, ours or the other side's (RFC 9429 §4.1.10.2).
+    public mutating func rollback(at now: Instant, into out: inout Output) throws(NegotiationError) {
+        try negotiator.rollback()
+        trace(.peer(.localDescription(type: DescriptionType.rollback.rawValue)), at: now, into: &out)
+    }
+
     /// A trickled candidate (RFC 8838). One that cannot be used is traced, never an error of the call.
     ///
     /// - Parameters mid, mediaIndex: the section it was signalled for; a candidate of a section whose transport is not in

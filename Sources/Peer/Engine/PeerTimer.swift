@@ -29,7 +29,7 @@ extension PeerEngine {
         case .reports: return reports.deadline
         case .transportFeedback: return transportFeedback.deadline
         case .bandwidth: return bandwidth.deadline
-        case .receiving: return receivers.keys.reduce(nil) { earliest($0, receivers[$1]?.stream.deadline) }
+        case .receiving: return receivers.indices.reduce(nil) { earliest($0, receivers[at: $1].stream.deadline) }
         }
     }
 

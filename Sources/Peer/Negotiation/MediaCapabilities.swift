@@ -26,14 +26,16 @@ public struct MediaCapabilities: Hashable, Sendable {
         kind == .audio ? audioExtensions : videoExtensions
     }
 
-    /// Opus, G.711, comfort noise, telephone events; VP8 with retransmission. Numbers as Chromium has them.
+    /// Opus, G.711, comfort noise, telephone events; VP8 with retransmission. Numbers as Chromium has them. Lost audio is
+    /// asked for as well, where the other side agrees: a recording can wait for it, and in-band FEC does not help whoever
+    /// passes frames on.
     public static let standard = MediaCapabilities(
         audio: [
             CodecCapability(
                 .opus, payloadType: 111, clockRate: 48_000, channels: 2, parameters: "minptime=10;useinbandfec=1",
-                feedback: ["transport-cc"]),
-            CodecCapability(.pcmu, payloadType: 0, clockRate: 8_000, feedback: ["transport-cc"]),
-            CodecCapability(.pcma, payloadType: 8, clockRate: 8_000, feedback: ["transport-cc"]),
+                feedback: ["transport-cc", "nack"]),
+            CodecCapability(.pcmu, payloadType: 0, clockRate: 8_000, feedback: ["transport-cc", "nack"]),
+            CodecCapability(.pcma, payloadType: 8, clockRate: 8_000, feedback: ["transport-cc", "nack"]),
             CodecCapability(.comfortNoise, payloadType: 13, clockRate: 8_000),
             CodecCapability(.telephoneEvent, payloadType: 110, clockRate: 48_000, parameters: "0-15"),
             CodecCapability(.telephoneEvent, payloadType: 126, clockRate: 8_000, parameters: "0-15"),

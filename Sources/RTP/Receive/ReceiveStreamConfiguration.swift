@@ -32,8 +32,8 @@ public struct ReceiveStreamConfiguration: Hashable, Sendable {
     /// Times a packet is asked for at most.
     public var maximumNACKs: Int
 
-    /// Limits left out get the defaults of the kind: audio waits 20...120 ms and holds 512 packets, video waits
-    /// 60...500 ms and holds 2,048.
+    /// Limits left out get the defaults of the kind: audio waits 20...120 ms, or 300 ms where lost packets are asked for,
+    /// and holds 512 packets; video waits 60...500 ms and holds 2,048.
     public init(
         ssrc: SSRC, kind: MediaKind, clockRate: Int, payloadTypes: [UInt8: Codec],
         retransmissionPayloadTypes: [UInt8: UInt8] = [:], isNACKEnabled: Bool = false,
@@ -49,7 +49,7 @@ public struct ReceiveStreamConfiguration: Hashable, Sendable {
         self.isNACKEnabled = isNACKEnabled
         self.keyframeRequests = keyframeRequests
         self.shortestWait = shortestWait ?? .milliseconds(kind == .audio ? 20 : 60)
-        self.longestWait = longestWait ?? .milliseconds(kind == .audio ? 120 : 500)
+        self.longestWait = longestWait ?? .milliseconds(kind == .audio ? (isNACKEnabled ? 300 : 120) : 500)
         self.maximumPackets = maximumPackets ?? (kind == .audio ? 512 : 2_048)
         self.maximumBytes = maximumBytes
         self.maximumMissing = maximumMissing

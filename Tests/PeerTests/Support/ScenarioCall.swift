@@ -43,6 +43,8 @@ final class ScenarioCall {
     var signalingDelay = TimeDelta.zero
     /// Changes, delays or swallows what signalling carries.
     var signalFilter: (Signal) -> Signal? = { $0 }
+    /// The side that takes its own offer back when another comes (the polite one of the W3C's perfect negotiation).
+    var givesWay: Side?
     private var signals: [(order: Int, signal: Signal)] = []
     private var actions: [(at: Instant, order: Int, body: (ScenarioCall) throws -> Void)] = []
     private var order = 0
@@ -333,6 +335,9 @@ final class ScenarioCall {
         case .description(.offer, let text):
             var answer = ""
             try turn(side) { engine, out in
+                if engine.signalingState == .haveLocalOffer, givesWay == side {
+                    try engine.rollback(at: now, into: &out)
+                }
                 try engine.setRemoteDescription(
                     try SessionDescription(parsing: text), type: .offer, at: now, into: &out)
                 let description = try engine.createAnswer()
