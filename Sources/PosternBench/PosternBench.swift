@@ -7,6 +7,8 @@ import Primitives
 /// they are over the limits of `CostLimits`.
 @main struct PosternBench {
     static func main() async throws {
+        // As the postern program does: without it, half of what is measured is the kernel's page faults.
+        PacketMemory.keepFreed()
         switch CommandLine.arguments.dropFirst().first {
         case "cost": try cost()
         case "packets": try packets()
@@ -56,7 +58,6 @@ import Primitives
     }
 
     static func sockets() async throws {
-        PacketMemory.keepFreed()
         section("UDP over loopback, 1,200 bytes, bursts of 16; ns of processor a datagram, send / receive")
         for segmenting in [true, false] {
             var costs: [SocketCost] = []
@@ -66,6 +67,17 @@ import Primitives
                 costs.map { TransformCost(protect: $0.send, unprotect: $0.receive) })
             print("    datagrams a system call: \(short(costs[0].perSend)) / \(short(costs[0].perReceive))")
         }
+
+        section("two peer connections over loopback, frames of 16 packets each 4 ms; a packet, sender / receiver")
+        var costs: [ConnectionCost] = []
+        for _ in 0..<3 { costs.append(try await ConnectionCost.measure()) }
+        row(
+            "ns of processor of the loop's thread",
+            costs.map { TransformCost(protect: $0.sendNanoseconds, unprotect: $0.receiveNanoseconds) })
+        row(
+            "allocations of the loop's thread",
+            costs.map { TransformCost(protect: $0.sendAllocations, unprotect: $0.receiveAllocations) })
+        print("    packets \(costs[0].packets), frames that did not come \(costs.map(\.framesLost))")
     }
 
     static func cost() throws {

@@ -18,9 +18,9 @@ public struct DatagramBatch: Sendable {
     /// Hands over each datagram, as the only reference to its bytes, so that they can be changed in place.
     @inlinable public mutating func drain(_ body: (consuming Datagram, ECN) -> Void) {
         for index in datagrams.indices {
-            var bytes: [UInt8] = []
-            swap(&bytes, &datagrams[index].bytes)
-            body(Datagram(bytes: bytes, path: datagrams[index].path), ECN(trafficClass: trafficClasses[index]))
+            var datagram = Datagram(bytes: [], path: datagrams[index].path)
+            swap(&datagram.bytes, &datagrams[index].bytes)
+            body(consume datagram, ECN(trafficClass: trafficClasses[index]))
         }
         removeAll()
     }
