@@ -84,6 +84,8 @@ let package = Package(
         .testTarget(
             name: "EndpointTests",
             dependencies: ["Endpoint", "Peer", "Media", "SimulatedNetwork", "FixtureSupport"]),
+        // Runs the built program; everything else it needs it finds on the PATH.
+        .testTarget(name: "CommandTests"),
         .testTarget(name: "SimulatedNetworkTests", dependencies: ["SimulatedNetwork", "FixtureSupport"]),
     ]
 )

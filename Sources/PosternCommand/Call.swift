@@ -30,6 +30,10 @@ struct Call: AsyncParsableCommand {
         if call.send == "-" {
             throw ValidationError("--send - and stdio: signalling both want standard input; send from a file or a FIFO")
         }
+        for (flag, path) in [("--report", call.report), ("--events", call.events)] where path == "-" {
+            throw ValidationError("\(flag) - and stdio: signalling both want standard output; name a file")
+        }
+        _ = try CallOptions(call, media, network)
     }
 
     func run() async throws {

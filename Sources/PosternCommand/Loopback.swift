@@ -39,6 +39,14 @@ struct Loopback: AsyncParsableCommand {
         if specification != nil, !virtual {
             throw ValidationError("--network describes a simulated network: add --virtual")
         }
+        if call.report == "-", call.events == "-" {
+            throw ValidationError("--report - and --events - both want standard output; name a file for one of them")
+        }
+        if virtual, !network.interface.isEmpty || !network.iceServer.isEmpty {
+            throw ValidationError(
+                "--interface and --ice-server are of this machine's network; --virtual does without it")
+        }
+        _ = try CallOptions(call, media, network)
     }
 
     func run() async throws {

@@ -36,7 +36,7 @@ import Testing
 
     @Test func flashAndBeepStayTogether() throws {
         let pulled = try Pulled(clip) { $0.passthrough = true }
-        let (flashes, beeps) = (try pulled.flashes(), try pulled.beeps(delay: 0))
+        let (flashes, beeps) = (try pulled.flashes(), try pulled.beeps())
         #expect(flashes.count == 6 && beeps.count == 6)
         // The file itself has its pictures 7 ms late.
         for (flash, beep) in zip(flashes, beeps) { #expect(abs((flash - beep).milliseconds) <= 10, "\(flash) \(beep)") }

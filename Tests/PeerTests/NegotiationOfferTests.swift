@@ -144,11 +144,14 @@ private let goldenOffer = """
     a=rtcp-xr:rcvr-rtt=all
     a=rtpmap:111 opus/48000/2
     a=rtcp-fb:111 transport-cc
+    a=rtcp-fb:111 nack
     a=fmtp:111 minptime=10;useinbandfec=1
     a=rtpmap:0 PCMU/8000
     a=rtcp-fb:0 transport-cc
+    a=rtcp-fb:0 nack
     a=rtpmap:8 PCMA/8000
     a=rtcp-fb:8 transport-cc
+    a=rtcp-fb:8 nack
     a=rtpmap:13 CN/8000
     a=rtpmap:110 telephone-event/48000
     a=fmtp:110 0-15

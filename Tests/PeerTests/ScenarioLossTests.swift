@@ -17,10 +17,15 @@ import Testing
             try call.connect(within: .milliseconds(Int64(limit)))
             times.append(call.now.nanosecondsAsMilliseconds)
             try call.run(for: .seconds(1.5))
+            // What is still asked for again when the media ends has a second to come.
+            try call.stopMedia(draining: .milliseconds(1_000))
             for side in Side.allCases {
                 for track in call[side.other].tracks {
                     let count = call[side].received[track.mid]?.count ?? 0
-                    #expect(count * 10 >= track.sent * 7, "seed \(seed), \(track.kind): \(count) of \(track.sent)")
+                    // Audio is not asked for again: what is lost is lost.
+                    let least = track.kind == .video ? 8 : 7
+                    #expect(
+                        count * 10 >= track.sent * least, "seed \(seed), \(track.kind): \(count) of \(track.sent)")
                 }
             }
         }

@@ -126,7 +126,8 @@ import Testing
             #expect(call[side].states.allSatisfy { $0.state == .connecting || $0.state == .connected })
             #expect(call[side].states.last?.state == .connected)
             let gap = call[side].received["0"]?.longestGap ?? .max
-            #expect(gap < .milliseconds(250), "seed \(seed): media went on, \(gap)")
+            // A lost packet of audio is waited for, 300 ms at most.
+            #expect(gap < .milliseconds(400), "seed \(seed): media went on, \(gap)")
         }
         #expect(call.departures(.dtls, from: .left) + call.departures(.dtls, from: .right) == dtls, "one association")
     }

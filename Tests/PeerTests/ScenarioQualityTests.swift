@@ -59,13 +59,14 @@ import Testing
                 + "\(statistics.longestQueueDelay), dropped \(statistics.droppedByQueue), target "
                 + "\(call.left.targetBitrate ?? 0), video \(video.count) of \(call.left.tracks[1].sent), bitrate "
                 + "\(call.left.tracks[1].bitrate), carried \(Double(statistics.deliveredBytes) * 8 / 45_000) kbit/s")
-        #expect(delays[delays.count / 2] < 0.15, "seed \(seed)")
-        #expect(p95 < 0.4, "seed \(seed)")
-        #expect(statistics.droppedByQueue < 200, "seed \(seed)")
+        #expect(delays[delays.count / 2] < 0.05, "seed \(seed)")
+        #expect(p95 < 0.15, "seed \(seed)")
+        #expect(statistics.longestQueueDelay < .milliseconds(600), "seed \(seed)")
+        #expect(statistics.droppedByQueue < 20, "seed \(seed)")
         #expect((call.left.targetBitrate ?? 0) < 750_000)
         #expect(Double(statistics.deliveredBytes) * 8 / 45 > 300_000, "and the link is used")
-        #expect(Double(audio.count) > Double(call.left.tracks[0].sent) * 0.98)
-        #expect(video.freezes.filter { $0.at > .zero + .seconds(8) }.isEmpty, "seed \(seed): \(video.freezes)")
+        #expect(Double(audio.count) > Double(call.left.tracks[0].sent) * 0.99)
+        #expect(video.freezes.isEmpty, "seed \(seed): \(video.freezes)")
     }
 
     @Test(arguments: Seeds.some(3)) func aKeyframeIsAskedForAndGivenWhenTooMuchWasLost(seed: UInt64) throws {
@@ -75,9 +76,9 @@ import Testing
         try call.connect()
         try call.run(for: .seconds(3))
         #expect(call.right.received["1"]?.keyframes == 1)
-        // Longer than anything can be asked for again.
+        // Longer than anything is kept to be sent again.
         call.setCut(true, down: false)
-        try call.run(for: .milliseconds(1_500))
+        try call.run(for: .milliseconds(6_000))
         call.setCut(false)
         let back = call.now
         let before = call.right.received["1"]?.count ?? 0

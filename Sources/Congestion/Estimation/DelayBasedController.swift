@@ -21,6 +21,8 @@ struct DelayBasedController: Sendable {
     }
 
     private(set) var target: Int
+    /// The start bitrate is a guess, until the first measurement takes its place, be it higher or lower.
+    private var isGuess = true
     private var interArrival = InterArrival()
     private var trendline = TrendlineEstimator()
     private var capacity = LinkCapacity()
@@ -55,7 +57,8 @@ struct DelayBasedController: Sendable {
             decrease(to: acknowledged, isApplicationLimited: isApplicationLimited, at: now)
             return
         }
-        if let probed, probed > target {
+        if let probed, probed > target || isGuess {
+            isGuess = false
             set(probed, at: now)
             return
         }
@@ -115,6 +118,7 @@ struct DelayBasedController: Sendable {
 
     private mutating func decrease(to acknowledged: Int?, isApplicationLimited: Bool, at now: Instant) {
         lastDecrease = now
+        isGuess = false
         state = .hold
         guard let acknowledged else { return set(target / 2, at: now) }
         if isApplicationLimited, acknowledged < target { return set(target / 100 * 85, at: now) }

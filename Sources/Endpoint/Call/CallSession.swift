@@ -98,7 +98,7 @@ public final class CallSession: Sendable {
         do {
             return try RecordingSession(path: path, kinds: kinds)
         } catch {
-            throw CallSetupError("--record \(path): \(error)", status: .recording)
+            throw CallSetupError("--record \(error)", status: .recording)
         }
     }
 
@@ -155,7 +155,8 @@ public final class CallSession: Sendable {
         var status = diagnosis?.status ?? .success
         if status == .success, reports.contains(where: { $0.mediaFailure != nil }) { status = .mediaInput }
         // A recording asked for that does not exist in the end is a failure, whoever's fault it was.
-        if status == .success, reports.contains(where: { $0.recordingFailure != nil || $0.recording?.bytes == 0 }) {
+        if status == .success, reports.contains(where: { $0.recordingFailure != nil || $0.recording?.isEmpty == true })
+        {
             status = .recording
         }
 
@@ -195,11 +196,11 @@ public final class CallSession: Sendable {
                         + (track.gapCount == 0 ? "" : ", \(track.gapCount) gaps")
                 }
                 lines.append(
-                    recording.bytes == 0
+                    recording.isEmpty
                         ? "nothing was recorded: there is no \(recording.path)"
                         : "recorded \(recording.path): " + tracks.joined(separator: "; "))
                 lines += recording.notes.map { "  " + $0 }
-                if recording.bytes == 0 {
+                if recording.isEmpty {
                     lines += Set(report.journal.refusedStreams).sorted().prefix(3).map { "  refused: " + $0 }
                 }
             }

@@ -1,5 +1,6 @@
 import DTLSSRTP
 import Foundation
+import ICE
 import Media
 import Peer
 import PeerIO
@@ -7,7 +8,7 @@ import Primitives
 import SDP
 
 extension CallSession {
-    /// A call between two peers of this process over UDP sockets on 127.0.0.1.
+    /// A call between two peers of this process over UDP sockets: on 127.0.0.1, or on the interfaces that were named.
     public func runLoopback() async throws -> CallOutcome {
         let source = try openSource()
         let kinds = self.kinds(of: source)
@@ -22,19 +23,25 @@ extension CallSession {
         let certificate = try makeCertificate()
         let keyLog = openKeyLog()
         let clock: @Sendable () -> Instant = { loop.now }
-        let loopback = [HostAddress(ip: .loopbackV4, interfaceName: "lo", interfaceIndex: 1)]
+        let servers = try await resolveServers()
+        let addresses =
+            options.network.interfaces.isEmpty
+            ? [HostAddress(ip: .loopbackV4, interfaceName: "lo", interfaceIndex: 1)] : try hostAddresses()
         // Both sockets before the recording is made: a port that is taken must leave no file behind.
-        let sockets = [try openSockets(on: loop, addresses: loopback), try openSockets(on: loop, addresses: loopback)]
+        let sockets = [
+            try openSockets(on: loop, addresses: addresses), try openSockets(on: loop, addresses: addresses),
+        ]
         let recording = try openRecording(kinds: Dictionary(uniqueKeysWithValues: mids.map { ($1, $0) }))
 
         let offererSide = LivePeer(name: "offerer", log: log, logWorker: logWorker, keyLog: keyLog, clock: clock)
         let answererSide = LivePeer(name: "answerer", log: log, logWorker: logWorker, keyLog: keyLog, clock: clock)
-        let offerer = PeerConnection(
-            loop: loop, configuration: peerConfiguration(role: .controlling, certificate: certificate),
-            observer: offererSide)
-        let answerer = PeerConnection(
-            loop: loop, configuration: peerConfiguration(role: .controlled, certificate: certificate),
-            observer: answererSide)
+        func connection(_ role: ICERole, _ side: LivePeer) -> PeerConnection {
+            var configuration = peerConfiguration(role: role, certificate: certificate)
+            configuration.stunServers = servers
+            return PeerConnection(loop: loop, configuration: configuration, observer: side)
+        }
+        let offerer = connection(.controlling, offererSide)
+        let answerer = connection(.controlled, answererSide)
         let sections = SectionKinds(sent: mids, codecs: [.audio: .opus, .video: .vp8])
         for publisher in try makePublishers(kinds, of: source, to: sections, connection: offerer, clock: clock) {
             offererSide.add(publisher)

@@ -96,6 +96,9 @@ final class StdioSignaling: Sendable {
     private let preparePublishers: @Sendable (SectionKinds) async throws -> Void
     private let state = Mutex(State())
     private let output = Mutex(())
+    /// Ends when our description is out: candidates belong after it (RFC 8838 §4).
+    private let described: AsyncStream<Void>
+    private let describedContinuation: AsyncStream<Void>.Continuation
 
     private struct State {
         var failure: CallSetupError?
@@ -119,6 +122,7 @@ final class StdioSignaling: Sendable {
         self.reporter = reporter
         self.prepareRecording = prepareRecording
         self.preparePublishers = preparePublishers
+        (described, describedContinuation) = AsyncStream.makeStream()
     }
 
     var failure: CallSetupError? { state.withLock { $0.failure } }
@@ -186,6 +190,7 @@ final class StdioSignaling: Sendable {
         // The source and the recording are opened before the answer leaves: what fails here fails before media flows.
         try await agreed()
         write(.answer(answer.serialized))
+        describedContinuation.finish()
     }
 
     private func agreed() async throws {
@@ -250,9 +255,11 @@ final class StdioSignaling: Sendable {
         try prepareRecording(await connection.offeredSections())
         state.withLock { $0.isRecordingPrepared = true }
         write(.offer(offer.serialized))
+        describedContinuation.finish()
     }
 
     private func sendCandidates() async {
+        for await _ in described {}
         for await signal in side.signals {
             switch signal {
             case .localCandidate(let candidate, let mid, let index):

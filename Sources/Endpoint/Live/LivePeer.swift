@@ -53,6 +53,12 @@ final class LivePeer: PeerConnectionObserver {
         if isConnected { publisher.start(at: clock()) }
     }
 
+    /// Stops and forgets them, before others are made for what was agreed.
+    func removePublishers() {
+        stopPublishers()
+        state.withLock { $0.publishers = [] }
+    }
+
     func record(into session: RecordingSession) { state.withLock { $0.recording = Confined(session) } }
 
     // MARK: PeerConnectionObserver, on the loop's thread

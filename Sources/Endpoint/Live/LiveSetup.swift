@@ -58,26 +58,28 @@ extension CallSession {
         return bindings
     }
 
+    /// The addresses to bind: those of the interfaces that were named, or all that lead anywhere.
     func hostAddresses() throws -> [HostAddress] {
         var selection = AddressSelection()
         selection.onlyInterfaces = options.network.interfaces
         selection.allowsLoopback = !options.network.interfaces.isEmpty
         do {
+            for name in options.network.interfaces {
+                var one = selection
+                one.onlyInterfaces = [name]
+                guard try one.selectFromSystem().isEmpty else { continue }
+                let names = try NetworkInterfaces.list().map(\.name)
+                throw CallSetupError(
+                    "--interface \(name): no such interface is up with an address; there are "
+                        + names.joined(separator: ", "), status: .network)
+            }
             var found = try selection.selectFromSystem()
-            if found.isEmpty, options.network.interfaces.isEmpty {
+            if found.isEmpty {
                 // A machine without any network still calls itself: peers on this host, tests, containers.
                 selection.allowsLoopback = true
                 found = try selection.selectFromSystem()
             }
-            guard !found.isEmpty else {
-                let names = options.network.interfaces
-                throw CallSetupError(
-                    names.isEmpty
-                        ? "no network interface is up"
-                        : "--interface \(names.joined(separator: ", ")): no such interface is up with an address; there are "
-                            + (try NetworkInterfaces.list().map(\.name).joined(separator: ", ")),
-                    status: .network)
-            }
+            guard !found.isEmpty else { throw CallSetupError("no network interface is up", status: .network) }
             return found
         } catch let failure as SocketFailure {
             throw CallSetupError("\(failure)", status: .network)
@@ -133,11 +135,7 @@ extension CallSession {
                 connection: connection, name: name, clock: clock)
         }
         if let opened, !isSourceReopenable {
-            guard audioCodec == .opus || !kinds.contains(.audio) else {
-                throw CallSetupError(
-                    "--send: a pipe's audio is encoded as opus, the other side takes only \(audioCodec.rawValue); "
-                        + "send from a file", status: .mediaInput)
-            }
+            try refuseRecoding(audioCodec)
             return [publisher(opened, name: "postern-encode")]
         }
         opened?.close()
@@ -151,6 +149,20 @@ extension CallSession {
                 publisher(source, name: "postern-\(kind.rawValue)")
             }
         }
+    }
+
+    /// Whether publishers for `sections` are to be made in place of those there: not of a pipe, whose bytes come once.
+    func mayReplace(_ publishers: [PublisherThread], for sections: SectionKinds) throws -> Bool {
+        guard !publishers.isEmpty, !isSourceReopenable else { return true }
+        try refuseRecoding(sections.codecs[.audio] ?? .opus)
+        return false
+    }
+
+    private func refuseRecoding(_ codec: Codec) throws {
+        guard codec != .opus else { return }
+        throw CallSetupError(
+            "--send: a pipe's audio is encoded as opus before the other side is heard, which takes only "
+                + "\(codec.rawValue); send from a file", status: .mediaInput)
     }
 
     /// Whether opening it again begins anew: a pipe's bytes come once.

@@ -90,7 +90,7 @@ final class PublisherThread: @unchecked Sendable {
         condition.withLock {
             Outcome(
                 isFinished: mailbox.isFinished, failure: mailbox.failure, refusedFrames: mailbox.refusedFrames,
-                sent: mailbox.sent)
+                sent: mailbox.startsAt == nil ? [:] : mailbox.sent)
         }
     }
 
@@ -128,7 +128,11 @@ final class PublisherThread: @unchecked Sendable {
     /// Under the lock.
     private func takeFirst() -> [(frame: EncodedFrame, mid: String)] {
         defer { mailbox.first = [] }
-        return mailbox.first
+        return mailbox.first.map { frame, mid in
+            var frame = frame
+            frame.captured = mailbox.startsAt
+            return (frame, mid)
+        }
     }
 
     private func submit(_ frames: [(frame: EncodedFrame, mid: String)]) {

@@ -75,10 +75,13 @@ public final class Publisher {
     }
 
     private func take() throws(MediaError) -> (frame: EncodedFrame, mid: String?)? {
-        guard let (time, frame) = try source.next() else {
+        guard let next = try source.next() else {
             isFinished = true
             return nil
         }
+        let time = next.time
+        var frame = next.frame
+        frame.captured = start.map { $0 + time }
         let kind = frame.codec.kind
         let ticks = kind == .video ? 90_000.0 : (frame.codec == .opus ? 48_000.0 : 8_000.0)
         sent[kind, default: SentTotals()].frames += 1

@@ -34,6 +34,8 @@ final class InputReader {
     /// What is added to the container's times in this pass.
     private var shift: TimeDelta = .zero
     private var zero: TimeDelta?
+    /// What of the sound's first packet is not presented: the codec's delay.
+    private(set) var audioDelay: TimeDelta = .zero
     /// Where the last packets of this pass end, in the container's times.
     private var ends: [MediaKind: TimeDelta] = [:]
     private var packetsInPass = 0
@@ -65,7 +67,7 @@ final class InputReader {
         for kind in [audio, video].compactMap({ $0?.kind }) {
             queues[kind] = BoundedQueue(capacity: InputReader.longestQueue)
         }
-        try prime(presented: !options.passthrough)
+        try prime()
     }
 
     /// The next item of a track, `nil` once the input is at its end for good.
@@ -89,16 +91,17 @@ final class InputReader {
     }
 
     /// Reads until the first packet of each stream is known, and takes time zero from the earlier one: from what is
-    /// presented of it (without the codec's delay), or from the packet as it is.
-    private func prime(presented: Bool) throws(MediaError) {
+    /// presented of it, without the codec's delay.
+    private func prime() throws(MediaError) {
         var starts: [MediaKind: TimeDelta] = [:]
         let streams = [container.audio, container.video].compactMap { $0 }.count
         var bytes = 0
         while starts.count < streams, primed.count < 2_000, bytes < 32 << 20, let packet = try container.read() {
-            if starts[packet.kind] == nil, !(presented && packet.isHidden) {
+            if starts[packet.kind] == nil, !packet.isHidden {
                 let delay = packet.kind == .audio ? container.audio?.delay ?? .zero : .zero
                 let unheard = packet.skipped > .zero ? packet.skipped : delay
-                starts[packet.kind] = (packet.time ?? .zero) + (presented ? unheard : .zero)
+                if packet.kind == .audio { audioDelay = unheard }
+                starts[packet.kind] = (packet.time ?? .zero) + unheard
             }
             bytes += packet.count
             primed.append(packet)

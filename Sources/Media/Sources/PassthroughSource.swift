@@ -2,8 +2,9 @@ import Primitives
 
 /// VP8 frames and Opus packets as they are in the file.
 ///
-/// Time zero is the start of the earliest packet, with what the codec would have had skipped: a far end that decodes
-/// Opus from a call skips nothing, so the pictures are late by the codec's delay just as the sound is.
+/// Opus packets bear the times of the sound that went into them, as an encoder for calls gives them: in the file, a packet's
+/// time is that of what comes out of the decoder, which is earlier by the codec's delay. So a recorder that makes good for
+/// that delay, as ours does, finds pictures and sound where they were.
 final class PassthroughSource: MediaSource {
     private struct Held {
         var time: TimeDelta
@@ -90,7 +91,9 @@ final class PassthroughSource: MediaSource {
                 switch try reader.next(kind) {
                 case .packet(let packet, let shift, _):
                     let time = packet.time.map { $0 + shift }
-                    held[kind] = kind == .audio ? audio(packet.bytes, time) : video(packet.bytes, time)
+                    held[kind] =
+                        kind == .audio
+                        ? audio(packet.bytes, time.map { $0 + reader.audioDelay }) : video(packet.bytes, time)
                 case .endOfPass: continue
                 case nil: ended.insert(kind)
                 }

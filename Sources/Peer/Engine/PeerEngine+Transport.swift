@@ -201,7 +201,7 @@ extension PeerEngine {
 
 extension PeerEngine {
     /// The section the transport is described in, with which candidates are signalled.
-    var transportSection: (mid: String, index: Int) {
+    public var transportSection: (mid: String, index: Int) {
         let description = negotiator.localDescription
         let index = description?.taggedIndex ?? 0
         guard let media = description?.media, media.indices.contains(index) else { return ("0", 0) }

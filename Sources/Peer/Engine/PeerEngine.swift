@@ -172,9 +172,17 @@ public struct PeerEngine {
 
     // MARK: Small things used by every part
 
-    /// The best known round trip: of ICE's checks on the path in use, else of reports.
+    /// The longest of the round trips measured last, by ICE's checks every five seconds and by reports every one. A queue
+    /// that fills shows in the one or the other first, and whoever asks again for lost packets before the first answer can
+    /// be there only fills it further.
     var roundTripTime: TimeDelta? {
-        ice.currentRoundTripTime ?? receiverClock.roundTripTime
+        var longest = ice.currentRoundTripTime
+        func take(_ other: TimeDelta?) {
+            if let other { longest = longest.map { max($0, other) } ?? other }
+        }
+        take(receiverClock.roundTripTime)
+        for mid in senders.keys { take(senders[mid]?.stream.remote.roundTripTime) }
+        return longest
     }
 
     func trace(_ detail: TraceEvent.Detail, at now: Instant, into out: inout Output) {

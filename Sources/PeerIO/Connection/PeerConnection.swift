@@ -69,6 +69,9 @@ public actor PeerConnection {
 
     public var transceivers: [TransceiverDescription] { engine.transceivers }
 
+    /// The section the transport is described in: candidates are signalled under its name.
+    public var transportSection: (mid: String, index: Int) { engine.transportSection }
+
     /// What was agreed last; `nil` before the first answer.
     public var negotiatedSession: NegotiatedSession? { engine.negotiatedSession }
 

@@ -8,6 +8,7 @@ func finish(
     _ options: CallOptions, _ flags: CallFlags, _ run: (CallSession) async throws -> CallOutcome
 ) async throws {
     let terminal = Terminal(level: flags.logLevel)
+    try checkReport(flags.report, terminal)
     let session = CallSession(options: options, reporter: terminal)
     // A reader that has gone away is an error of the write, not a reason to die without a report.
     signal(SIGPIPE, SIG_IGN)
@@ -41,6 +42,26 @@ func finish(
     if outcome.status != .success { throw ExitCode(outcome.status.rawValue) }
 }
 
+/// A report that cannot be written is told before the call, not after it.
+private func checkReport(_ path: String?, _ terminal: Terminal) throws {
+    guard let path, path != "-" else { return }
+    let type = try? FileManager.default.attributesOfItem(atPath: path)[.type] as? FileAttributeType
+    let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    let problem: String? =
+        if type == .typeDirectory {
+            "it is a directory; name a file in it"
+        } else if !FileManager.default.fileExists(atPath: folder) {
+            "there is no directory \(folder); make it first"
+        } else if !FileManager.default.isWritableFile(atPath: type == nil ? folder : path) {
+            "permission denied; choose a path you may write to"
+        } else {
+            nil
+        }
+    guard let problem else { return }
+    terminal.log(.error, "--report \(path): \(problem)")
+    throw ExitCode(ExitStatus.recording.rawValue)
+}
+
 private func writeReport(_ report: JSONValue, to path: String?, _ terminal: Terminal) throws {
     guard let path else { return }
     let text = Data((report.pretty + "\n").utf8)
@@ -48,7 +69,7 @@ private func writeReport(_ report: JSONValue, to path: String?, _ terminal: Term
         if path == "-" {
             try FileHandle.standardOutput.write(contentsOf: text)
         } else {
-            try text.write(to: URL(fileURLWithPath: path), options: .atomic)
+            try text.write(to: URL(fileURLWithPath: path))
         }
     } catch {
         terminal.log(.error, "--report \(path): \(error.localizedDescription)")

@@ -85,7 +85,7 @@ extension CallOptions {
         }
         media.videoSize = try flags.videoSize.map(parseSize)
         if let fps = flags.fps {
-            guard fps > 0, fps <= 240 else { throw ValidationError("--fps \(fps): write 1 to 240") }
+            guard fps >= 1, fps <= 120 else { throw ValidationError("--fps \(fps): write 1 to 120") }
             media.framesPerSecond = fps
         }
         media.passthrough = flags.passthrough

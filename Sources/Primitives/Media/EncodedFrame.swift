@@ -27,6 +27,9 @@ public struct EncodedFrame: Sendable, Hashable {
     public var isKeyframe: Bool
     /// Received frames: when the last packet of it came. `nil` when sending.
     public var arrival: Instant?
+    /// Sent frames: when the media clock stood at `timestamp`, where the sender knows; sender reports are then exact from the
+    /// first on. `nil`: taken from when the frames are sent, the least late of which count.
+    public var captured: Instant?
     /// Received frames: whether packets before this frame were given up (a gap in the media, not in time).
     public var followsLoss: Bool
     /// RTP marker bit: on audio, the first packet after silence (RFC 3551 §4.1).
@@ -34,7 +37,7 @@ public struct EncodedFrame: Sendable, Hashable {
 
     public init(
         codec: Codec, payload: [UInt8], timestamp: Int64, duration: Int64 = 0, isKeyframe: Bool = true,
-        arrival: Instant? = nil, followsLoss: Bool = false, marker: Bool = false
+        arrival: Instant? = nil, captured: Instant? = nil, followsLoss: Bool = false, marker: Bool = false
     ) {
         self.codec = codec
         self.payload = payload
@@ -42,6 +45,7 @@ public struct EncodedFrame: Sendable, Hashable {
         self.duration = duration
         self.isKeyframe = isKeyframe
         self.arrival = arrival
+        self.captured = captured
         self.followsLoss = followsLoss
         self.marker = marker
     }

@@ -4,8 +4,10 @@ import Primitives
 ///
 /// A number is missing when a later one came. It is asked for after a tolerance for reordering, learnt from the packets
 /// that came late by themselves: 5 ms on a path that keeps order, up to 30 ms on one that does not. It is asked for
-/// again each round trip (and a little, so that jitter does not make two wishes of one) until it comes, is given up
-/// by the buffer, or was asked for ten times. Wishes due within a few milliseconds go out together.
+/// again after a round trip (and a little, so that jitter does not make two wishes of one), three times, and then at growing
+/// distances, until it comes, is given up by the buffer, or was asked for ten times: where answers take longer than the
+/// round trip that is known, a queue is filling, and every wish would add to it. Wishes due within a few milliseconds go
+/// out together.
 ///
 /// The list knows the missing packets even where NACK is off: the buffers ask it how long they have waited.
 struct NACKGenerator: Hashable, Sendable {
@@ -30,6 +32,7 @@ struct NACKGenerator: Hashable, Sendable {
     static let longestTolerance: TimeDelta = .milliseconds(30)
     private static let longestReordering: TimeDelta = .milliseconds(250)
     private static let batch: TimeDelta = .milliseconds(4)
+    private static let backoff = [1.0, 1.0, 1.0, 1.5, 2.25, 3.0]
 
     init(isEnabled: Bool, capacity: Int, maximumTries: Int) {
         self.isEnabled = isEnabled
@@ -117,7 +120,8 @@ struct NACKGenerator: Hashable, Sendable {
             guard let due = entries[index].due, due <= now + Self.batch else { continue }
             entries[index].tries += 1
             entries[index].firstAsked = entries[index].firstAsked ?? now
-            entries[index].due = entries[index].tries < maximumTries ? now + interval : nil
+            let backoff = Self.backoff[Swift.min(entries[index].tries, Self.backoff.count) - 1]
+            entries[index].due = entries[index].tries < maximumTries ? now + interval * backoff : nil
             numbers.append(SequenceNumber(UInt16(truncatingIfNeeded: entries[index].sequence)))
         }
         return numbers

@@ -84,7 +84,7 @@ public struct SendStream: Sendable {
             statistics.framesDiscarded += 1
             return
         }
-        clock.note(timestamp: frame.timestamp, at: now)
+        clock.note(timestamp: frame.timestamp, at: frame.captured ?? now)
         let timestamp = rtpTimestamp(of: frame.timestamp)
         if configuration.codec == .vp8 {
             let template = frame.isKeyframe ? fullTemplate : self.template

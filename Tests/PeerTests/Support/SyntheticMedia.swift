@@ -40,7 +40,7 @@ struct SyntheticTrack {
     mutating func refused(because reason: String) { refusals[reason, default: 0] += 1 }
 
     mutating func follow(target: Int) {
-        if obeysTarget { bitrate = Swift.max(50_000, target * 9 / 10) }
+        if obeysTarget, kind == .video { bitrate = Swift.max(50_000, target * 9 / 10) }
     }
 
     /// The frame that is due, if one is. Frames missed while paused are skipped.
