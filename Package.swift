@@ -18,7 +18,10 @@ let package = Package(
         .library(name: "Postern", targets: ["Endpoint", "Peer", "PeerIO", "Media", "SimulatedNetwork"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        // Signalling and whatever else speaks TCP or TLS; media sockets are PeerIO's own.
+        .package(url: "https://github.com/apple/swift-nio", from: "2.86.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
     ],
     targets: [
         .target(name: "Primitives"),
@@ -31,9 +34,20 @@ let package = Package(
         .target(name: "PeerIO", dependencies: ["Primitives", "SDP", "ICE", "Peer", "CLinuxIO"]),
         .target(name: "Media", dependencies: ["Primitives", "COpus", "CVPX", "CFFmpeg"]),
         .target(
+            name: "Signaling",
+            dependencies: [
+                "Primitives",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ]),
+        .target(
             name: "Endpoint",
             dependencies: [
-                "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "Media", "SimulatedNetwork",
+                "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "Media", "Signaling",
+                "SimulatedNetwork",
             ]),
         .executableTarget(
             name: "PosternCommand",
@@ -80,6 +94,13 @@ let package = Package(
             name: "PeerTests",
             dependencies: ["Peer", "SDP", "ICE", "RTP", "DTLSSRTP", "SimulatedNetwork", "FixtureSupport"]),
         .testTarget(name: "PeerIOTests", dependencies: ["PeerIO", "CLinuxIO"]),
+        .testTarget(
+            name: "SignalingTests",
+            dependencies: [
+                "Signaling", "FixtureSupport",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ]),
         .testTarget(name: "MediaTests", dependencies: ["Media", "FixtureSupport"]),
         .testTarget(
             name: "EndpointTests",
