@@ -57,7 +57,9 @@ let package = Package(
             ]),
         .executableTarget(
             name: "PosternBench",
-            dependencies: ["Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "CMeasure"]),
+            dependencies: [
+                "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "SimulatedNetwork", "CMeasure",
+            ]),
         .target(name: "SimulatedNetwork", dependencies: ["Primitives"]),
         .target(name: "FixtureSupport", dependencies: ["Primitives"]),
 
