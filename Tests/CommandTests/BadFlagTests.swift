@@ -7,7 +7,9 @@ import Testing
 
     init() throws { scratch = try Scratch() }
 
-    private static let numbers = ["junk", "-5", "0", "", "99999999999999999999", "1e400", "nan", "inf", "1e300h", "5 5"]
+    private static let numbers = [
+        "junk", "-5", "0", "", "99999999999999999999", "1e400", "nan", "inf", "1e300h", "5 5",
+    ]
 
     @Test(arguments: [
         "--duration", "--setup-timeout", "--video-bitrate", "--audio-bitrate", "--video-size", "--fps", "--port-range",
@@ -15,7 +17,8 @@ import Testing
     ]) func valuesThatAreNone(_ flag: String) async throws {
         for value in Self.numbers where !(flag == "--seed" && value == "0") {
             let mode = flag == "--ice-server" ? [] : ["--virtual"]
-            let ended = try await refused(["loopback", "--send", "test", "--duration", "0.1", "\(flag)=\(value)"] + mode)
+            let ended = try await refused(
+                ["loopback", "--send", "test", "--duration", "0.1", "\(flag)=\(value)"] + mode)
             #expect(ended.errors.contains(flag), "\(flag)=\(value): \(ended.errors)")
         }
     }
@@ -26,7 +29,10 @@ import Testing
             ("--video-bitrate", ["9999", "100.1M", "1T", "1,5M", "0x10"]), ("--audio-bitrate", ["5k", "511k"]),
             ("--fps", ["0.9", "120.1"]), ("--duration", ["10001h", "1 s", "5d", "s", "ms", "--1"]),
             ("--port-range", ["0-10", "10-5", "1-65536", "1-2-3", "-", "10-", "a-b"]),
-            ("--ice-server", ["stun:", "stun:host:0", "stun:host:65536", "stun:[::1", "turn:h", "http://h", "stun:a b"]),
+            (
+                "--ice-server",
+                ["stun:", "stun:host:0", "stun:host:65536", "stun:[::1", "turn:h", "http://h", "stun:a b"]
+            ),
             ("--network", ["rtt=", "rtt=-1ms", "loss=101%", "loss=nan", "rate=0", "nat=quux", "rtt=1ms,rtt", "=1"]),
             ("--expect", ["setup", "setup <", "< 1s", "setup < 1parsec", "a..b == 1", "setup < 1 2"]),
         ]
@@ -84,14 +90,17 @@ import Testing
             ("video.quux == 0", ["has no member \"quux\"", "framesReceived"]),
         ] {
             let ended = try await postern(
-                call + ["--expect", "outcome == completed", "--expect", expectation, "--report", scratch.file("r.json")],
+                call + [
+                    "--expect", "outcome == completed", "--expect", expectation, "--report", scratch.file("r.json"),
+                ],
                 scratch: scratch)
             expectFailure(ended, 30, saying: words, expectation)
             let report = try JSON(file: scratch.file("r.json"))
             #expect(report["exitCode"].integer == 30 && report["outcome"].text == "completed")
             #expect(report["expectations"].items.map { $0["held"] } == [.bool(true), .bool(false)])
         }
-        let ended = try await postern(call + ["--expect", "setup < 1s", "--expect", "video.freezes == 0"], scratch: scratch)
+        let ended = try await postern(
+            call + ["--expect", "setup < 1s", "--expect", "video.freezes == 0"], scratch: scratch)
         #expect(ended.status == 0, "\(ended.errors)")
     }
 

@@ -18,7 +18,8 @@ import Testing
     }
 
     @Test func aPathThatCannotBeRecordedTo() async throws {
-        try await refused("--record", scratch.file("none/out.webm"), saying: ["No such file or directory", "make the folder"])
+        try await refused(
+            "--record", scratch.file("none/out.webm"), saying: ["No such file or directory", "make the folder"])
         try await refused("--record", scratch.file("out.foo"), saying: ["extension", ".webm .mkv .mp4"])
         try await refused("--record", scratch.file("out"), saying: ["extension"])
         try FileManager.default.createDirectory(atPath: scratch.file("a.webm"), withIntermediateDirectories: false)

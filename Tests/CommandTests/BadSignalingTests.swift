@@ -61,7 +61,8 @@ import Testing
         let sdp = try await offer()
         let refusals = try await withThrowingTaskGroup(of: Bool.self) { group in
             for step in 0..<40 {
-                let text = try line("offer", String(sdp.unicodeScalars.prefix(1 + step * (sdp.unicodeScalars.count - 1) / 40)))
+                let text = try line(
+                    "offer", String(sdp.unicodeScalars.prefix(1 + step * (sdp.unicodeScalars.count - 1) / 40)))
                 group.addTask { [scratch] in
                     let ended = try await scriptedCall(
                         "answer", ["--record", scratch.file("\(step).webm"), "--setup-timeout", "200ms"], says: text,
@@ -111,7 +112,8 @@ import Testing
         let call = try await PipedCall.run(
             offerer: ["--send", Fixture.clip, "--duration", "2"], answerer: ["--record", recording], scratch: scratch
         ) { line, _ in line.contains("\"candidate\"") ? lines + [line] : [line] }
-        #expect(call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\n\(call.answerer.errors)")
+        #expect(
+            call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\n\(call.answerer.errors)")
         #expect(call.answerer.errors.contains("candidate not used"), "\(call.answerer.errors)")
         try await expectPlayable(recording, scratch: scratch)
     }
@@ -163,7 +165,8 @@ import Testing
         let call = try await PipedCall.run(
             offerer: ["--send", Fixture.clip, "--duration", "2"], answerer: ["--record", recording], scratch: scratch
         ) { line, _ in line == "{\"candidate\":null}" ? [line, "", "   "] : [line] }
-        #expect(call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\n\(call.answerer.errors)")
+        #expect(
+            call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\n\(call.answerer.errors)")
         try await expectPlayable(recording, scratch: scratch)
     }
 }

@@ -69,7 +69,9 @@ import Testing
     }
 
     @Test func aFileWithoutSoundOrPictures() async throws {
-        let (text, path) = (try file("words.srt", "1\n00:00:00,000 --> 00:00:01,000\nhello\n".utf8), scratch.file("s.mkv"))
+        let (text, path) = (
+            try file("words.srt", "1\n00:00:00,000 --> 00:00:01,000\nhello\n".utf8), scratch.file("s.mkv")
+        )
         try await run("ffmpeg", ["-nostdin", "-v", "error", "-i", text, path], scratch: scratch)
         try await refused(path, saying: ["neither audio nor video"])
     }

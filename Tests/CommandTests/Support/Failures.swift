@@ -14,7 +14,8 @@ func expectFailure(
         #expect(!ended.errors.contains(word), "\(what) \(ended.errors)", sourceLocation: sourceLocation)
     }
     for word in words {
-        #expect(ended.errors.contains(word), "\(what): no \"\(word)\" in \(ended.errors)", sourceLocation: sourceLocation)
+        #expect(
+            ended.errors.contains(word), "\(what): no \"\(word)\" in \(ended.errors)", sourceLocation: sourceLocation)
     }
 }
 
