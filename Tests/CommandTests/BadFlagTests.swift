@@ -83,7 +83,7 @@ import Testing
     }
 
     @Test func anExpectationThatDoesNotHoldHasAnExitCodeOfItsOwn() async throws {
-        let call = ["loopback", "--send", "test", "--duration", "0.5", "--virtual"]
+        let call = ["loopback", "--send", "test", "--duration", "0.5", "--virtual", "--network", "rtt=100ms"]
         for (expectation, words) in [
             ("setup < 1ms", ["expectation not met: setup < 1ms", "setup is"]),
             ("video.framesReceived == 3", ["video.framesReceived is"]), ("outcome == failed", ["outcome is"]),

@@ -57,7 +57,7 @@ import Testing
                 cp "small/$3" "$3"
                 exit $status
                 """, [posternPath, limit, name, Fixture.clip], scratch: scratch)
-            expectFailure(ended, 11, saying: ["full", name], name)
+            expectFailure(ended, 11, saying: ["No space left on device", name], name)
             try await expectPlayable(scratch.file(name), scratch: scratch)
             #expect((try await seconds(scratch.file(name))) > 0.4, "\(name)")
         }

@@ -10,7 +10,7 @@ func expectFailure(
     #expect(!ended.wasSignalled, "\(what) signal \(ended.status): \(ended.errors)", sourceLocation: sourceLocation)
     #expect(ended.status == status, "\(what) \(ended.errors)", sourceLocation: sourceLocation)
     #expect(!ended.errors.isEmpty, "\(what) says nothing", sourceLocation: sourceLocation)
-    for word in ["Fatal error", "Swift/", "0x", "Optional(", "NSCocoaErrorDomain"] {
+    for word in ["Fatal error", "Swift/", "Stack dump", "Optional(", "NSCocoaErrorDomain"] {
         #expect(!ended.errors.contains(word), "\(what) \(ended.errors)", sourceLocation: sourceLocation)
     }
     for word in words {
