@@ -83,6 +83,8 @@ final class LivePeer: PeerConnectionObserver {
                 signalContinuation.yield(event)
             case .keyLog(let line):
                 state.withLock { try? $0.keyLog?.write(contentsOf: Data((line + "\n").utf8)) }
+            case .restartWanted:
+                signalContinuation.yield(event)
             case .iceStateChanged, .selectedPairChanged:
                 break
             }
