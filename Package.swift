@@ -120,7 +120,8 @@ if Context.environment["POSTERN_FUZZ"] == "1" {
         .executableTarget(
             name: "PosternFuzz",
             dependencies: [
-                "FuzzDriver", "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "Endpoint", "SimulatedNetwork",
+                "FuzzDriver", "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "Endpoint",
+                "SimulatedNetwork",
             ],
             path: "Fuzz/Sources"),
     ]

@@ -72,7 +72,7 @@ final class LivePeer: PeerConnectionObserver {
         var recorded: [PeerEvent] = []
         for event in events {
             switch event {
-            case .frame, .senderReport:
+            case .frame, .senderReport, .captureTime:
                 if recording != nil { recorded.append(event) }
             case .keyframeRequested, .targetBitrate, .lossReported:
                 for publisher in publishers { publisher.post(event) }
@@ -85,7 +85,7 @@ final class LivePeer: PeerConnectionObserver {
                 state.withLock { try? $0.keyLog?.write(contentsOf: Data((line + "\n").utf8)) }
             case .restartWanted:
                 signalContinuation.yield(event)
-            case .iceStateChanged, .selectedPairChanged:
+            case .iceStateChanged, .selectedPairChanged, .nameResolutionWanted:
                 break
             }
         }

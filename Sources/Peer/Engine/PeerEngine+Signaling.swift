@@ -91,6 +91,7 @@ extension PeerEngine {
                         candidate: attribute.description, reason: "its section is not on the transport in use")),
                 at: now, into: &out)
         }
+        if resolvesLater(attribute, at: now, into: &out) { return }
         do {
             ice.addRemoteCandidate(try Candidate(attribute), at: now, into: &iceOutput)
             drainICE(at: now, into: &out)
@@ -102,6 +103,7 @@ extension PeerEngine {
     }
 
     public mutating func endOfRemoteCandidates(at now: Instant, into out: inout Output) {
+        if remoteNames.holdsEnd() { return }
         ice.endOfRemoteCandidates(at: now, into: &iceOutput)
         drainICE(at: now, into: &out)
     }

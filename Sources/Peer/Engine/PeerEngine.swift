@@ -64,6 +64,7 @@ public struct PeerEngine {
     var earlyDatagrams: BoundedQueue<Datagram>
     var connectionState: ConnectionState = .new
     var gatheredCandidates: [CandidateAttribute] = []
+    var remoteNames = RemoteNames()
     var counters = TransportCounters()
     public internal(set) var milestones = Milestones()
     var isClosed = false
@@ -106,6 +107,7 @@ public struct PeerEngine {
             drainDTLS(at: now, into: &out)
         }
         guard srtp != nil, !isClosed else { return }
+        sendTelephoneEvents(at: now, into: &out)
         for position in receivers.indices {
             guard let due = receivers[at: position].stream.deadline, due <= now else { continue }
             receivers[at: position].stream.advance(to: now, into: &receiveOutput)
