@@ -99,6 +99,7 @@ final class LivePeer: PeerConnectionObserver {
         if let logWorker, !trace.isEmpty {
             logWorker.submit { [log, name] in
                 for entry in trace { log.value?.write(entry, peer: name) }
+                log.value?.flush()  // Someone may be reading along.
             }
         }
     }
