@@ -60,7 +60,7 @@ extension CallSession {
         } catch {
             throw CallSetupError("\(error)", status: .network)
         }
-        let tasks = signaling.start(offers: offers)
+        let tasks = signaling.start(offers: offers) + [keepResolvingNames(for: connection)]
         let call = LiveCall(session: self, loop: loop, peers: [(side, connection)], log: log, logWorker: logWorker)
         let reports = await call.hold(signalingHasFailed: { signaling.failure != nil })
         signaling.sayBye()
@@ -268,8 +268,18 @@ final class StdioSignaling: Sendable {
             case .localCandidate(let candidate, let mid, let index):
                 write(.candidate(candidate.description, sdpMid: mid, sdpMLineIndex: index))
             case .gatheringComplete: write(.endOfCandidates)
+            case .restartWanted: await offerRestart()
             default: break
             }
+        }
+    }
+
+    /// The other side is silent and may have given up checking: an ICE restart on the same ports lets it begin again.
+    private func offerRestart() async {
+        do {
+            write(.offer(try await connection.offer(iceRestart: true).serialized))
+        } catch {
+            reporter.log(.debug, "no ICE restart is offered: \(error)")
         }
     }
 

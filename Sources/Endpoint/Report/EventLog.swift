@@ -21,13 +21,9 @@ public final class EventLog {
             handle = .standardOutput
             return
         }
-        // Made only where there is none: `createFile` puts a new file in the place of a device, a pipe or a link.
-        let exists = FileManager.default.fileExists(atPath: path)
-        guard exists || FileManager.default.createFile(atPath: path, contents: nil),
-            let handle = FileHandle(forWritingAtPath: path)
-        else { throw EventLogError(path: path, reason: "it cannot be written; check the folder and its permissions") }
-        // A device or a pipe has no length to cut.
-        if exists { try? handle.truncate(atOffset: 0) }
+        guard let handle = FileHandle(creating: path) else {
+            throw EventLogError(path: path, reason: "it cannot be written; check the folder and its permissions")
+        }
         self.handle = handle
     }
 

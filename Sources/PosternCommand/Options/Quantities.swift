@@ -105,22 +105,4 @@ extension CallOptions {
             throw ValidationError("--input-format says what comes through a pipe: it goes with --send -")
         }
     }
-
-    private mutating func apply(_ flags: NetworkFlags) throws {
-        for text in flags.iceServer {
-            do {
-                network.iceServers.append(try ICEServerURL(parsing: text))
-            } catch {
-                throw ValidationError("\(error)")
-            }
-        }
-        network.portRange = try flags.portRange.map(parsePortRange)
-        network.interfaces = flags.interface
-        guard (flags.dtlsCertificate == nil) == (flags.dtlsKey == nil) else {
-            throw ValidationError("--dtls-certificate and --dtls-key go together")
-        }
-        if let certificate = flags.dtlsCertificate, let key = flags.dtlsKey {
-            network.certificate = CertificateFiles(certificate: certificate, key: key)
-        }
-    }
 }
