@@ -15,6 +15,8 @@ struct SentPacket: Sendable {
     var sentAt: Instant
     /// Goes into the packet whenever it is sent; `nil`: the header without it.
     var audioLevel: UInt8?
+    /// The picture's, in every packet that is sent again.
+    var quarterTurns: UInt8 = 0
     var sentAgainAt: Instant?
     var timesSentAgain = 0
 
