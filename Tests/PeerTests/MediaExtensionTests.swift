@@ -100,6 +100,7 @@ import Testing
     @Test(arguments: Seeds.some(3)) func theOrientationComesWithItsPictures(seed: UInt64) throws {
         let call = try ScenarioCall("rtt=60ms,loss=5%", seed: seed)
         try call.addMedia(right: [])
+        call.left.tracks[1].quarterTurns = { $0 < 30 ? 1 : $0 < 60 ? 2 : $0 < 90 ? 0 : 3 }
         try call.start()
         try call.connect()
         var seen: [(index: Int, turns: UInt8)] = []
@@ -107,10 +108,9 @@ import Testing
             guard case .frame(let frame, "1") = event else { return }
             seen.append((frame.payload[1...4].reduce(0) { $0 << 8 | Int($1) }, frame.quarterTurns))
         }
-        call.left.tracks[1].quarterTurns = { $0 < 30 ? 1 : $0 < 60 ? 2 : $0 < 90 ? 0 : 3 }
         try call.run(for: .seconds(5))
         #expect(seen.count > 100)
-        for frame in seen where frame.index >= 0 {
+        for frame in seen {
             let expected: UInt8 = frame.index < 30 ? 1 : frame.index < 60 ? 2 : frame.index < 90 ? 0 : 3
             #expect(frame.turns == expected, "seed \(seed), frame \(frame.index)")
         }

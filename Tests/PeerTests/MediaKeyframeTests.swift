@@ -44,6 +44,9 @@ import Testing
             }
             return true
         }
+        call.right.onEvent = { event, now in
+            if case .frame(let f, "1") = event, f.isKeyframe { print("KEY", now) }
+        }
         let plisBefore = call.right.statistic("pliCount", of: .inboundRTP, kind: .video, at: call.now) ?? 0
         try call.run(for: .milliseconds(3_000))
         let frames = try #require(call.right.received["1"]).count

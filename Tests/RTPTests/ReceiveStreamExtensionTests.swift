@@ -71,7 +71,7 @@ import Testing
         }
         #expect(feed.captures.count == 4)
         #expect(feed.captures.first?.ntp == NTPTime(rawValue: 0xDFFF_FFFF_0000_0000))
-        #expect(feed.captures.last?.timestamp == 75 * 160)
+        #expect(feed.captures.last?.timestamp == Int64(12_000))
         #expect(feed.stream.statistics.captureTimesReceived == 100)
     }
 

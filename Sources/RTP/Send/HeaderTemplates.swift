@@ -9,8 +9,9 @@ struct HeaderTemplates: Hashable, Sendable {
     let lean: HeaderTemplate
     /// As `full`, without a level: telephone events, and sound of which it is not known.
     let unlevelled: HeaderTemplate
-    /// As `unlevelled`, with a capture time; `nil` where that was not agreed.
+    /// As `full` and `unlevelled`, with a capture time; `nil` where that was not agreed.
     let timed: HeaderTemplate?
+    let timedUnlevelled: HeaderTemplate?
     /// As `full`, with the orientation of the picture; `nil` where that was not agreed.
     let oriented: HeaderTemplate?
     let retransmission: HeaderTemplate
@@ -36,7 +37,10 @@ struct HeaderTemplates: Hashable, Sendable {
         full = template(mid: configuration.mid)
         lean = template(mid: nil)
         unlevelled = template(mid: configuration.mid, hasAudioLevel: false)
-        timed = map[.absoluteCaptureTime] == nil ? nil : template(mid: configuration.mid, hasAudioLevel: false, hasCaptureTime: true)
+        let isTimed = map[.absoluteCaptureTime] != nil
+        timed = isTimed ? template(mid: configuration.mid, hasCaptureTime: true) : nil
+        timedUnlevelled =
+            isTimed ? template(mid: configuration.mid, hasAudioLevel: false, hasCaptureTime: true) : nil
         oriented = isAudio || map[.videoOrientation] == nil ? nil : template(mid: configuration.mid, hasOrientation: true)
         // What is sent again brings its orientation with it: it may be the packet that was lost.
         retransmission = template(mid: configuration.mid, hasOrientation: !isAudio, retransmits: true)

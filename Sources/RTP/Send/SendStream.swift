@@ -109,7 +109,7 @@ public struct SendStream: Sendable {
                         sequence: nextSequence, timestamp: timestamp, payloadType: configuration.payloadType,
                         marker: isLast,
                         descriptor: VP8PayloadFormat.descriptor(pictureID: pictureID, isFirst: index == 0),
-                        frame: frame.payload, range: plan.range(of: index), sentAt: now, quarterTurns: turns),
+                        quarterTurns: turns, frame: frame.payload, range: plan.range(of: index), sentAt: now),
                     template: special ?? (index == 0 ? captureTemplate ?? template : template), into: &packets)
             }
             if let orientedTemplate, let last = packets.indices.last {
@@ -121,9 +121,10 @@ public struct SendStream: Sendable {
             let level = frame.audioLevel ?? audioLevel?.byte
             let sent = SentPacket(
                 sequence: nextSequence, timestamp: timestamp, payloadType: configuration.payloadType,
-                marker: frame.marker || mediaPackets == 0, descriptor: nil, frame: frame.payload,
-                range: 0..<frame.payload.count, sentAt: now, audioLevel: level)
+                marker: frame.marker || mediaPackets == 0, audioLevel: level, descriptor: nil, frame: frame.payload,
+                range: 0..<frame.payload.count, sentAt: now)
             // A level that is not known is not told: 127 would say that there is silence.
+            if level == nil, captureTemplate != nil { captureTemplate = templates.timedUnlevelled }
             append(
                 sent, template: captureTemplate ?? (level == nil ? templates.unlevelled : template), into: &packets)
         }
