@@ -83,6 +83,8 @@ final class LivePeer: PeerConnectionObserver {
                 signalContinuation.yield(event)
             case .keyLog(let line):
                 state.withLock { try? $0.keyLog?.write(contentsOf: Data((line + "\n").utf8)) }
+            case .restartWanted:
+                signalContinuation.yield(event)
             case .iceStateChanged, .selectedPairChanged, .nameResolutionWanted:
                 break
             }
@@ -97,6 +99,7 @@ final class LivePeer: PeerConnectionObserver {
         if let logWorker, !trace.isEmpty {
             logWorker.submit { [log, name] in
                 for entry in trace { log.value?.write(entry, peer: name) }
+                log.value?.flush()  // Someone may be reading along.
             }
         }
     }

@@ -80,9 +80,7 @@ public struct PeerEngine {
         self.wallClock = wallClock
         let cname = random.bytes(12).hexadecimal  // RFC 7022 §4.2: at least 96 random bits
         negotiator = Negotiator(capabilities: configuration.capabilities, cname: cname, random: random.split())
-        var agent = ICEAgent.Configuration(role: configuration.role)
-        agent.stunServers = configuration.stunServers
-        ice = ICEAgent(configuration: agent, random: random.split())
+        ice = ICEAgent(configuration: configuration.ice, random: random.split())
         reports = ReportScheduler(random: random.split())
         feedbackSSRC = SSRC(UInt32(truncatingIfNeeded: random.next()) | 1)
         var pacing = Pacer<PacedPacket>.Configuration()

@@ -13,6 +13,10 @@ public enum PeerEvent: Sendable {
     case iceStateChanged(ICEConnectionState)
     case connectionStateChanged(ConnectionState)
     case selectedPairChanged(local: Candidate, remote: Candidate)
+    /// The call stood, and the other side has been silent for so long that it may begin again only with an ICE restart
+    /// (browsers are mute 16 s after the last answer). To be offered by whoever carries descriptions, with `createOffer(
+    /// iceRestart: true)`: ports stay. Told again every 30 s while it lasts.
+    case restartWanted(silence: TimeDelta)
     /// Encrypted media flows from here on. Sources start on this.
     case connected
     /// A frame of a track, in decoding order.

@@ -66,6 +66,10 @@ extension PeerEngine {
             entry.set("priority", Int(candidate.priority))
             entry.set("foundation", candidate.foundation)
             entry.set("url", candidate.url)
+            // Not of the standard: the real address of a local candidate, the announced one of a remote one.
+            let real = candidate.type == .host && candidate.base != candidate.address ? candidate.base : nil
+            entry.set("baseAddress", real.map { "\($0)" })
+            entry.set("signaledAddress", candidate.signaledAddress.map { "\($0)" })
             entry.set("relatedAddress", candidate.relatedAddress.map { "\($0.ip)" })
             entry.set("relatedPort", candidate.relatedAddress.map { Int($0.port) })
             report.objects.append(entry)

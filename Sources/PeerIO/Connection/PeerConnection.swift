@@ -18,11 +18,12 @@ public protocol PeerConnectionObserver: AnyObject, Sendable {
 public actor PeerConnection {
     private let loop: IOLoop
     private var engine: PeerEngine
-    private var sockets: [TransportAddress: UDPSocket] = [:]
+    private var sockets: [TransportAddress: any MediaSocket] = [:]
     private let observer: any PeerConnectionObserver
     private var timer: LoopTimer?
     private var out = PeerEngine.Output()
     private var sendBatch: [Datagram] = []
+    private var ufrags: [String] = []
     /// Names of the interfaces there are sockets on: `.local` names are asked for on these.
     private var interfaceNames: [String] = []
     private var multicastResolver: MulticastResolver?
@@ -51,8 +52,10 @@ public actor PeerConnection {
         timer = timer ?? loop.timer(for: self)
         var bases: [LocalBase] = []
         for binding in bindings {
+            precondition(binding.socket.loop === loop, "a connection's sockets are on its loop")
             try binding.socket.start(owner: self)
             sockets[binding.socket.localAddress] = binding.socket
+            ufrags = []
             if !interfaceNames.contains(binding.interfaceName) { interfaceNames.append(binding.interfaceName) }
             bases.append(
                 LocalBase(
@@ -60,6 +63,11 @@ public actor PeerConnection {
                     preference: binding.preference))
         }
         turn { $0.gather(bases: bases, at: $1, into: &$2) }
+    }
+
+    /// Another address mapping from now on: names in its rules were looked up anew.
+    public func setAddressMapping(_ mapping: AddressMapping) {
+        turn { $0.setAddressMapping(mapping, at: $1, into: &$2) }
     }
 
     // MARK: Signalling
@@ -202,6 +210,7 @@ public actor PeerConnection {
 
     /// Carries out what the engine wants: datagrams first, in one batch a socket, then the observer, then the timer.
     private func flush(at now: Instant) {
+        if ufrags != engine.localUfrags { nameSockets() }
         if !out.datagrams.isEmpty {
             sendDatagrams()
         }
@@ -211,6 +220,12 @@ public actor PeerConnection {
         }
         out.removeAll()
         timer?.deadline = engine.deadline
+    }
+
+    /// Tells the sockets what checks of the other side name us by, before anything that leaves tells the other side.
+    private func nameSockets() {
+        ufrags = engine.localUfrags
+        for socket in sockets.values { socket.setUfrags(ufrags) }
     }
 
     private func sendDatagrams() {
@@ -274,11 +289,11 @@ extension PeerConnection: LoopClient {
 /// An opened socket with what ICE wants to know of its interface.
 public struct SocketBinding: @unchecked Sendable {
     // The socket is started, and from then on used, on its loop's thread only.
-    public var socket: UDPSocket
+    public var socket: any MediaSocket
     public var interfaceName: String
     public var preference: UInt16
 
-    public init(socket: UDPSocket, interfaceName: String, preference: UInt16) {
+    public init(socket: any MediaSocket, interfaceName: String, preference: UInt16) {
         self.socket = socket
         self.interfaceName = interfaceName
         self.preference = preference
