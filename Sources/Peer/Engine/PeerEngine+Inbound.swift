@@ -70,6 +70,10 @@ extension PeerEngine {
         _ header: RTPHeader, packet: [UInt8], at now: Instant, into out: inout Output
     ) -> Route? {
         guard let session else { return nil }
+        guard !routes.retired.contains(header.ssrc) else {
+            counters.packetsDropped += 1
+            return nil
+        }
         func refuse(_ reason: String) {
             out.trace.append(
                 TraceEvent(
@@ -134,10 +138,11 @@ extension PeerEngine {
                 note(
                     frame.codec.kind == .video ? .firstVideoFrameReceived : .firstAudioFrameReceived, at: now,
                     into: &out)
-                out.events.append(.frame(frame, mid: mid))
                 receivers[at: position].lastFrameTimestamp = frame.timestamp
+                guard let placed = place(frame, from: position, at: now) else { continue }
+                out.events.append(.frame(placed, mid: mid))
                 if let report = receivers[at: position].takeWaitingReport() {
-                    out.events.append(.senderReport(mid: mid, ntp: report.ntp, timestamp: report.timestamp))
+                    tellReport(report, of: ssrc, mid: mid, into: &out)
                 }
             case .sendNACK(let lost):
                 enqueueFeedback(
@@ -153,7 +158,7 @@ extension PeerEngine {
     }
 
     /// PLI where it was agreed, else FIR (RFC 5104 §4.3.1), which numbers its commands.
-    private mutating func keyframeRequest(for ssrc: SSRC) -> RTCPPacket {
+    mutating func keyframeRequest(for ssrc: SSRC) -> RTCPPacket {
         guard receivers[ssrc]?.stream.configuration.keyframeRequests == .fullIntraRequest else {
             return .pictureLossIndication(PictureLossIndication(senderSSRC: feedbackSSRC, mediaSSRC: ssrc))
         }
@@ -238,7 +243,7 @@ extension PeerEngine {
         }
         receivers[report.ssrc]?.stream.noteSenderReport(ntp: report.ntp, rtp: report.timestamp, at: now)
         if let mid = receivers[report.ssrc]?.mid, let known = receivers[report.ssrc]?.place(report) {
-            out.events.append(.senderReport(mid: mid, ntp: known.ntp, timestamp: known.timestamp))
+            tellReport(known, of: report.ssrc, mid: mid, into: &out)
         }
     }
 

@@ -25,6 +25,8 @@ public struct TraceEvent: Sendable {
 public enum PeerTrace: Hashable, Sendable {
     case localDescription(type: String)
     case remoteDescription(type: String)
+    /// An offer that met our own, or an answer to none.
+    case remoteDescriptionIgnored(type: String, reason: String)
     case remoteCandidateIgnored(candidate: String, reason: String)
     case milestone(Milestone)
     case packetDropped(class: PacketClass, bytes: Int, path: NetworkPath, reason: DropReason)

@@ -17,7 +17,7 @@ import Primitives
 /// Sender reports say where the media clock stands at the instant of the report, not at the last frame. Round trips
 /// are measured against the instants at which we sent the reports, so steps of the wall clock do no harm.
 public struct SendStream: Sendable {
-    public let configuration: SendStreamConfiguration
+    public internal(set) var configuration: SendStreamConfiguration
     public internal(set) var statistics = SendStatistics()
     public internal(set) var remote = RemoteReception()
     /// Put into each packet when the extension is negotiated.
@@ -31,9 +31,13 @@ public struct SendStream: Sendable {
     var clock: MediaClockMap
     var history: SendHistory
     /// With the media section's name, for packets that must be placed without having been reported on.
-    private let fullTemplate: HeaderTemplate
-    private let leanTemplate: HeaderTemplate
-    let retransmissionTemplate: HeaderTemplate
+    var fullTemplate: HeaderTemplate
+    var leanTemplate: HeaderTemplate
+    var retransmissionTemplate: HeaderTemplate
+    /// What is added to a frame's timestamp since the source was replaced.
+    var sourceOffset: Int64 = 0
+    var isSourceNew = false
+    var lastMedia: (time: Int64, at: Instant)?
     /// Media time at which the telephone event under way began.
     var toneBegan: Int64 = 0
     /// Whether the far end has reported on this stream, and so knows its media section.
@@ -58,17 +62,9 @@ public struct SendStream: Sendable {
         clock = MediaClockMap(clockRate: configuration.clockRate)
         history = SendHistory(capacity: configuration.historyCapacity, maximumAge: configuration.historyAge)
         tones = TelephoneEventSender(clockRate: configuration.clockRate)
-        let isAudio = configuration.codec.kind == .audio
-        func template(_ ssrc: SSRC, _ payloadType: UInt8, mid: String?) -> HeaderTemplate {
-            HeaderTemplate(
-                ssrc: ssrc, payloadType: payloadType, extensions: configuration.extensions, mid: mid,
-                hasAudioLevel: isAudio)
-        }
-        let rtx = configuration.retransmission
-        fullTemplate = template(configuration.ssrc, configuration.payloadType, mid: configuration.mid)
-        leanTemplate = template(configuration.ssrc, configuration.payloadType, mid: nil)
-        retransmissionTemplate = template(
-            rtx?.ssrc ?? configuration.ssrc, rtx?.payloadType ?? configuration.payloadType, mid: configuration.mid)
+        fullTemplate = HeaderTemplate(of: configuration, hasMid: true)
+        leanTemplate = HeaderTemplate(of: configuration, hasMid: false)
+        retransmissionTemplate = HeaderTemplate(ofRetransmissionIn: configuration)
     }
 
     /// Sequence number of the next media packet.
@@ -84,8 +80,9 @@ public struct SendStream: Sendable {
             statistics.framesDiscarded += 1
             return
         }
-        clock.note(timestamp: frame.timestamp, at: frame.captured ?? now)
-        let timestamp = rtpTimestamp(of: frame.timestamp)
+        let mediaTime = mediaTime(of: frame, at: now)
+        clock.note(timestamp: mediaTime, at: frame.captured ?? now)
+        let timestamp = rtpTimestamp(of: mediaTime)
         if configuration.codec == .vp8 {
             let template = frame.isKeyframe ? fullTemplate : self.template
             let rtxRoom = configuration.retransmission == nil ? 0 : 2
