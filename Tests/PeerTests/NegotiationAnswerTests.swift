@@ -103,7 +103,7 @@ private let expectedAnswers = [
         return negotiator
     }
 
-    @Test func everyFixtureHasAnExpectation() { 
+    @Test func everyFixtureHasAnExpectation() {
         let names = try? Fixtures.names(in: "sdp").filter { $0.hasSuffix(".sdp") }.count
         #expect(names == expectedAnswers.count)
     }

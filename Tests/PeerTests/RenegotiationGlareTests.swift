@@ -70,7 +70,8 @@ import Testing
         #expect(exchange.ignored == 1)
         try expectAgreement(call, "polite \(polite)")
         for side in Side.allCases {
-            let mid = try #require(call[side].engine.transceivers.first { $0.kind == .video && $0.direction.sends }?.mid)
+            let mid = try #require(
+                call[side].engine.transceivers.first { $0.kind == .video && $0.direction.sends }?.mid)
             call.addTrack(.video, mid: mid, to: side)
             #expect(try call.frames(mid, at: side.other) > 55, "what \(side) wanted flows")
         }
@@ -140,7 +141,9 @@ import Testing
         }
         #expect(
             call.right.trace.contains {
-                if case .peer(.remoteCandidateIgnored(_, let reason)) = $0.detail { reason.contains("met ours") } else {
+                if case .peer(.remoteCandidateIgnored(_, let reason)) = $0.detail {
+                    reason.contains("met ours")
+                } else {
                     false
                 }
             })

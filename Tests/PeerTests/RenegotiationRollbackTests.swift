@@ -100,7 +100,8 @@ import Testing
         try call.run(for: .seconds(1))
         try call.turn(.left) { engine, out in
             try engine.rollback(at: call.now, into: &out)
-            #expect(out.events.contains { if case .negotiationNeeded = $0 { true } else { false } }, "it is still wanted")
+            #expect(
+                out.events.contains { if case .negotiationNeeded = $0 { true } else { false } }, "it is still wanted")
         }
         #expect(call.right.received["1"] == nil)
         #expect(call.left.tracks.last?.refusals["directionInactive"] ?? 0 > 20)

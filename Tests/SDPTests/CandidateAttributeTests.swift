@@ -84,14 +84,15 @@ import Testing
         #expect(throws: SDPError.self) { try CandidateAttribute(parsing: text) }
     }
 
-    @Test(arguments: [
-        ("candidate:1 1 udp 5 192.0.2.1 9 typ host", []), ("a=candidate:1 1 udp 5 192.0.2.1 9 typ host\r\n", []),
-        ("1 1 udp 5 192.0.2.1 9 typ host", []), ("CANDIDATE:1 1 udp 5 192.0.2.1 9 typ host ", []),
-        ("candidate:1 1 udp 5 192.0.2.1 9 typ host ufrag", [.suffix("ufrag")]),
-        ("candidate:1 1 udp 5 192.0.2.1 9 typ host;", [.suffix(";")]),
-        ("\"candidate:1 1 udp 5 192.0.2.1 9 typ host\",", [.prefix("\""), .suffix("\",")]),
-        ("audio 0 candidate:1 1 udp 5 192.0.2.1 9 typ host", [.prefix("audio 0")]),
-    ] as [(String, [CandidateTolerance])])
+    @Test(
+        arguments: [
+            ("candidate:1 1 udp 5 192.0.2.1 9 typ host", []), ("a=candidate:1 1 udp 5 192.0.2.1 9 typ host\r\n", []),
+            ("1 1 udp 5 192.0.2.1 9 typ host", []), ("CANDIDATE:1 1 udp 5 192.0.2.1 9 typ host ", []),
+            ("candidate:1 1 udp 5 192.0.2.1 9 typ host ufrag", [.suffix("ufrag")]),
+            ("candidate:1 1 udp 5 192.0.2.1 9 typ host;", [.suffix(";")]),
+            ("\"candidate:1 1 udp 5 192.0.2.1 9 typ host\",", [.prefix("\""), .suffix("\",")]),
+            ("audio 0 candidate:1 1 udp 5 192.0.2.1 9 typ host", [.prefix("audio 0")]),
+        ] as [(String, [CandidateTolerance])])
     func whatIsPassedOverIsTold(_ text: String, _ expected: [CandidateTolerance]) throws {
         let (candidate, tolerated) = try tolerant(text)
         #expect(tolerated == expected)

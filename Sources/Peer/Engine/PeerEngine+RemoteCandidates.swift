@@ -34,6 +34,7 @@ extension PeerEngine {
             // Without a name it belongs to the description that came last, which ICE does not know yet.
             attribute.extensions.append(.init(name: "ufrag", value: restart.transport.iceUfrag))
         }
+        if resolvesLater(attribute, at: now, into: &out) { return }
         do {
             ice.addRemoteCandidate(try Candidate(attribute), at: now, into: &iceOutput)
             drainICE(at: now, into: &out)
@@ -47,6 +48,7 @@ extension PeerEngine {
     /// No further candidates will come for the description that came last (RFC 8838 §8.2).
     public mutating func endOfRemoteCandidates(at now: Instant, into out: inout Output) {
         guard !perfectNegotiation.isIgnoringOffer else { return }
+        if remoteNames.holdsEnd() { return }
         guard deferredRestart == nil else {
             deferredRestart?.hasEnd = true
             return

@@ -88,6 +88,7 @@ extension PeerEngine {
             applyRemote(restart.transport, localCredentials: takePromise(in: description), at: now, into: &out)
             if restart.hasEnd { endOfRemoteCandidates(at: now, into: &out) }
         }
+        noteDescriptionSent(at: now, into: &out)
         applySession(at: now, into: &out)
         noteExchanged(description, type: type, into: &out)
     }
@@ -176,8 +177,9 @@ extension PeerEngine {
     ) -> TransportParameters {
         TransportParameters(
             iceUfrag: credentials.ufrag, icePwd: credentials.password,
-            fingerprints: [FingerprintAttribute(configuration.certificate.fingerprint)], candidates: candidates,
-            endOfCandidates: isComplete)
+            fingerprints: [FingerprintAttribute(configuration.certificate.fingerprint)],
+            isICELite: configuration.ice.isLite, candidates: candidates, endOfCandidates: isComplete,
+            defaultAddress: ice.defaultAddress)
     }
 
     /// The promised credentials, where this description made the promise.

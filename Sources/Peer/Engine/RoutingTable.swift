@@ -12,9 +12,13 @@ struct RoutingTable: Sendable {
     /// The oldest is forgotten when there are more.
     private static let maximumRetired = 64
 
+    /// With the stream goes what repairs it: nobody else's packets are to be made of it.
     mutating func retire(_ ssrc: SSRC) {
-        if retired.count >= Self.maximumRetired { retired.removeFirst() }
-        retired.append(ssrc)
+        let repairs = retransmissions.filter { $0.value == ssrc }.keys.sorted { $0.rawValue < $1.rawValue }
+        for ssrc in [ssrc] + repairs {
+            if retired.count >= Self.maximumRetired { retired.removeFirst() }
+            retired.append(ssrc)
+        }
     }
 
     mutating func forget(_ ssrc: SSRC) { retransmissions = retransmissions.filter { $0.value != ssrc } }
@@ -43,10 +47,16 @@ struct RoutingTable: Sendable {
         return header.text(.mid, ids: ids, in: packet)
     }
 
-    /// The stream a retransmission SSRC repairs: by FID group, else the only stream of its section that fits.
+    /// The stream a retransmission SSRC repairs: by FID group, by the name of what it repairs (RFC 8852 §3.2), else the
+    /// only stream of its section that fits.
     func base(
-        ofRetransmission ssrc: SSRC, in section: NegotiatedMedia, receivers: StreamTable<SSRC, ReceiverState>
+        ofRetransmission ssrc: SSRC, repairs streamID: String?, in section: NegotiatedMedia,
+        receivers: StreamTable<SSRC, ReceiverState>
     ) -> SSRC? {
+        if let streamID {
+            let named = receivers.keys(where: { $0.mid == section.mid && $0.streamID == streamID })
+            if named.count == 1 { return named.first }
+        }
         if let base = section.remoteRetransmissionSSRCs.first(where: { $0.value == ssrc })?.key {
             return receivers.contains(base) ? base : nil
         }
@@ -59,6 +69,8 @@ struct RoutingTable: Sendable {
 /// What one received SSRC holds.
 struct ReceiverState: Sendable {
     var mid: String
+    /// RtpStreamId (RFC 8852): which of several encodings of one source it is.
+    var streamID: String?
     var stream: ReceiveStream
     /// Turns a packet of the retransmission stream into the packet it repairs (RFC 4588).
     var retransmissions: RTXUnwrapper
@@ -78,10 +90,12 @@ struct ReceiverState: Sendable {
         let types = section.retransmissionTypes.merging(repairs) { new, _ in new }
         stream.adopt(
             payloadTypes: section.codecsByPayloadType.mapValues(\.codec).merging(media) { new, _ in new },
-            retransmissionPayloadTypes: types)
+            retransmissionPayloadTypes: types, extensions: section.receivedExtensions)
         retransmissions = RTXUnwrapper(mediaSSRC: stream.configuration.ssrc, payloadTypes: types)
     }
 
+    /// What its sender reported.
+    var remote = RemoteTransmission()
     /// The extended timestamp of the last frame given out: what a report's 32-bit timestamp is extended by.
     var lastFrameTimestamp: Int64?
     private var waitingReport: SenderReport?

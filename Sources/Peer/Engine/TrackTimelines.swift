@@ -67,8 +67,10 @@ struct TrackTimelines: Sendable {
 
     /// A timestamp of a stream in the terms of its section; `nil` while that stream does not count.
     func place(_ timestamp: Int64, of ssrc: SSRC, in mid: String) -> Int64? {
-        guard let timeline = timelines[mid], timeline.ssrc == ssrc else { return nil }
-        return timestamp &+ timeline.offset
+        guard let timeline = timelines[mid] else { return timestamp }
+        guard timeline.ssrc == ssrc else { return nil }
+        // As frames are placed: near the last one.
+        return timeline.last &+ Int64(Int32(truncatingIfNeeded: timestamp &+ timeline.offset &- timeline.last))
     }
 
     /// Forgets the sections that are gone.

@@ -10,9 +10,7 @@ extension SendStream {
         configuration = settings
         configuration.firstSequenceNumber = former.firstSequenceNumber
         configuration.firstTimestamp = former.firstTimestamp
-        fullTemplate = HeaderTemplate(of: settings, hasMid: true)
-        leanTemplate = HeaderTemplate(of: settings, hasMid: false)
-        retransmissionTemplate = HeaderTemplate(ofRetransmissionIn: settings)
+        templates = HeaderTemplates(settings)
         // The name must be told again where its number changed: the far end may have forgotten whose the SSRC is.
         if settings.extensions != former.extensions || settings.mid != former.mid { isKnown = false }
         if settings.historyCapacity != former.historyCapacity || settings.historyAge != former.historyAge {
@@ -42,20 +40,5 @@ extension SendStream {
         let time = frame.timestamp &+ sourceOffset
         lastMedia = (time, now)
         return time
-    }
-}
-
-extension HeaderTemplate {
-    init(of settings: SendStreamConfiguration, hasMid: Bool) {
-        self.init(
-            ssrc: settings.ssrc, payloadType: settings.payloadType, extensions: settings.extensions,
-            mid: hasMid ? settings.mid : nil, hasAudioLevel: settings.codec.kind == .audio)
-    }
-
-    init(ofRetransmissionIn settings: SendStreamConfiguration) {
-        self.init(
-            ssrc: settings.retransmission?.ssrc ?? settings.ssrc,
-            payloadType: settings.retransmission?.payloadType ?? settings.payloadType,
-            extensions: settings.extensions, mid: settings.mid, hasAudioLevel: settings.codec.kind == .audio)
     }
 }
