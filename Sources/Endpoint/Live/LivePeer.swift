@@ -83,7 +83,7 @@ final class LivePeer: PeerConnectionObserver {
                 signalContinuation.yield(event)
             case .keyLog(let line):
                 state.withLock { try? $0.keyLog?.write(contentsOf: Data((line + "\n").utf8)) }
-            case .restartWanted:
+            case .restartWanted, .negotiationNeeded:
                 signalContinuation.yield(event)
             case .iceStateChanged, .selectedPairChanged, .nameResolutionWanted:
                 break
