@@ -75,6 +75,13 @@ public actor PeerConnection {
     /// What was agreed last; `nil` before the first answer.
     public var negotiatedSession: NegotiatedSession? { engine.negotiatedSession }
 
+    public var signalingState: SignalingState { engine.signalingState }
+
+    /// Takes the pending offer back, ours or the other side's (RFC 9429 §4.1.10.2).
+    public func rollback() throws(NegotiationError) {
+        try negotiate { engine, now, out throws(NegotiationError) in try engine.rollback(at: now, into: &out) }
+    }
+
     /// Creates an offer and applies it as the local description.
     public func offer(iceRestart: Bool = false) throws(NegotiationError) -> SessionDescription {
         try negotiate { engine, now, out throws(NegotiationError) in
