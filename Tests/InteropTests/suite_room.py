@@ -22,7 +22,7 @@ def version():
 async def run(runner):
     folder = os.path.join(os.path.abspath(runner.options.out), "room")
     os.makedirs(folder + "/shy", exist_ok=True)
-    usual, shy = Chromium(folder), Chromium(folder + "/shy", grants_media=False)
+    usual, shy = Chromium(folder, flags=["--ignore-certificate-errors"]), Chromium(folder + "/shy", grants_media=False)
     await usual.start()
     await shy.start()
     try:
@@ -495,7 +495,7 @@ class Room:
             """No candidate of either side gets through: the page must say so in words, Postern with its code."""
             page = await s.page()
             await page.command("Page.addScriptToEvaluateOnNewDocument", {"source": r"""
-              const wrong = text => (text || '').replace(/^((?:a=)?candidate:\S+ \d+ \S+ \d+) \S+ \d+ /gm, '$1 192.0.2.77 9 ');
+              const wrong = text => (text || '').replace(/^((?:a=)?candidate:\S+ \d+ \S+ \d+) \S+ \d+ /gm, '$1 192.0.2.77 40009 ');
               const add = RTCPeerConnection.prototype.addIceCandidate, send = WebSocket.prototype.send, set = RTCPeerConnection.prototype.setRemoteDescription;
               RTCPeerConnection.prototype.addIceCandidate = function (one) { return add.call(this, one && {...one, candidate: wrong(one.candidate)}); };
               RTCPeerConnection.prototype.setRemoteDescription = function (one) { return set.call(this, {type: one.type, sdp: wrong(one.sdp)}); };
@@ -593,19 +593,17 @@ class Room:
             print("!!! room: no address but loopback here: the scenario of the insecure page was NOT run")
 
         async def secure(s):
-            s.server.url = s.server.url.replace("http:", "https:")
             page = await s.page()
             s.result.check("a secure context", await page.evaluate("isSecureContext"))
-            s.server.rooms = s.server.rooms.replace("ws:", "wss:")
             call = await s.call("r", "--insecure", seconds=6)
-            await asyncio.sleep(1.5)
+            await s.present(1)
             await page.join("r")
             s.result.check("connected with the camera", await page.connected() and await page.sentence() is None, await page.sentence())
             await s.check_page_plays(page)
             await s.check_end(call)
             s.check_recording(call.record_path, 6)
         if host_ip() != "127.0.0.1":
-            await self.scenario("HTTPS with the server's own certificate", lambda s: secure(s), **self.tls())
+            await self.scenario("HTTPS with the server's own certificate", secure, host=host_ip(), serve=("--open", "--tls-self-signed"))
 
         async def chinese(s):
             page = await s.page(language="zh-CN")
@@ -635,9 +633,6 @@ class Room:
             s.result.check("a page that waits decodes nothing", frames == 0 and energy == 0 and packets == 0 and await page.picture() == 0)
             s.result.check("and is not connected", not await page.connected(0.2))
         await self.scenario("the checks can fail", twins)
-
-    def tls(self):
-        return {"host": host_ip(), "serve": ("--open", "--tls-self-signed")}
 
     # -- several at once
 
