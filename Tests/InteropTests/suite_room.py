@@ -523,10 +523,10 @@ class Room:
             await expect(s, page, "noToken", "a token is wanted")
             await page.join("r", "test", token="wrong")
             await expect(s, page, "wrongToken", "a wrong token is refused")
-            await page.join("r", "test", token="a secret+of/ours")
+            await page.join("r", "test", token="a-secret+of/ours")
             s.result.check("the right one is let in", await page.until("postern.phase === 'waiting'", 5), await page.sentence())
             s.result.check("it is not in the address line", "secret" not in await page.evaluate("location.href"))
-            linked = await s.page(fragment={"room": "r", "token": "a secret+of/ours"})
+            linked = await s.page(fragment={"room": "r", "token": "a-secret+of/ours"})
             await linked.choose("test")
             await linked.click("join")
             s.result.check("a link with the token connects", await linked.connected(10) and await page.connected(5))
@@ -534,7 +534,7 @@ class Room:
             for one in (page, linked):
                 s.result.check("no token in the log", "secret" not in await one.log())
                 s.check_console(one, but=["401", "WebSocket connection to"])
-        await self.scenario("token", token, token="a secret+of/ours")
+        await self.scenario("token", token, token="a-secret+of/ours")
 
         async def full(s):
             pages = [await s.page() for _ in range(3)]
