@@ -18,9 +18,9 @@ class PosternPeer:
     """A `postern call` whose signalling the lab carries."""
     name = "postern"
 
-    def __init__(self, binary, namespace, folder, arguments=(), where=None):
+    def __init__(self, binary, namespace, folder, arguments=(), where=None, sends=True, records=True):
         self.binary, self.namespace, self.folder, self.arguments = binary, namespace, folder, list(arguments)
-        self.where = where
+        self.where, self.sends, self.records = where, sends, records
         os.makedirs(folder, exist_ok=True)
         self.report_path, self.events_path = (os.path.join(folder, n) for n in ("report.json", "events.ndjson"))
         self.record_path = os.path.join(folder, "recorded.webm")
@@ -33,9 +33,9 @@ class PosternPeer:
         where = self.where or ("stdio:offer" if offers else "stdio:answer")
         command = [self.binary, "call", where, "--report", self.report_path, "--events", self.events_path]
         command += self.arguments
-        if "--record" not in command:
+        if self.records:
             command += ["--record", self.record_path]
-        if "--send" not in command:
+        if self.sends:
             command += POSTERN_ARGUMENTS
         with open(os.path.join(self.folder, "command"), "w") as file:
             file.write(" ".join(command) + "\n")
