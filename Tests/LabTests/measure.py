@@ -8,6 +8,10 @@ class Capture:
     def __init__(self, packets):
         self.packets = packets
 
+    def on_port(self, port):
+        """Only what went to or from one port of this host."""
+        return Capture([p for p in self.packets if p[5 if p[1] == "in" else 3] == port])
+
     def times(self, direction, kind="rtp", start=0.0, end=math.inf):
         return [p[0] for p in self.packets if p[1] == direction and p[6] == kind and start <= p[0] <= end]
 
