@@ -78,6 +78,7 @@ private struct Feed {
             case .sendNACK(let numbers): nacks.append(numbers.map(\.rawValue))
             case .requestKeyframe(let reason): requests.append(reason)
             case .telephoneEvent(let event): tones.append(event)
+            default: break
             }
         }
     }

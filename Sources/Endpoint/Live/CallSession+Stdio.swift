@@ -60,7 +60,7 @@ extension CallSession {
         } catch {
             throw CallSetupError("\(error)", status: .network)
         }
-        let tasks = signaling.start(offers: offers)
+        let tasks = signaling.start(offers: offers) + [keepResolvingNames(for: connection)]
         let call = LiveCall(session: self, loop: loop, peers: [(side, connection)], log: log, logWorker: logWorker)
         let reports = await call.hold(signalingHasFailed: { signaling.failure != nil })
         signaling.sayBye()
@@ -236,7 +236,10 @@ final class StdioSignaling: Sendable {
     }
 
     private func inputEnded() {
-        guard !side.journal.wasConnected, !state.withLock({ $0.hasRemoteDescription }) else { return }
+        // A task that was told to end has not seen the end of the input.
+        guard !Task.isCancelled, !side.journal.wasConnected, !state.withLock({ $0.hasRemoteDescription }) else {
+            return
+        }
         fail(
             CallSetupError(
                 "signalling ended before the other side's description came; is the other process running?",
@@ -265,8 +268,18 @@ final class StdioSignaling: Sendable {
             case .localCandidate(let candidate, let mid, let index):
                 write(.candidate(candidate.description, sdpMid: mid, sdpMLineIndex: index))
             case .gatheringComplete: write(.endOfCandidates)
+            case .restartWanted: await offerRestart()
             default: break
             }
+        }
+    }
+
+    /// The other side is silent and may have given up checking: an ICE restart on the same ports lets it begin again.
+    private func offerRestart() async {
+        do {
+            write(.offer(try await connection.offer(iceRestart: true).serialized))
+        } catch {
+            reporter.log(.debug, "no ICE restart is offered: \(error)")
         }
     }
 

@@ -72,7 +72,7 @@ final class LivePeer: PeerConnectionObserver {
         var recorded: [PeerEvent] = []
         for event in events {
             switch event {
-            case .frame, .senderReport:
+            case .frame, .senderReport, .captureTime:
                 if recording != nil { recorded.append(event) }
             case .keyframeRequested, .targetBitrate, .lossReported:
                 for publisher in publishers { publisher.post(event) }
@@ -83,7 +83,9 @@ final class LivePeer: PeerConnectionObserver {
                 signalContinuation.yield(event)
             case .keyLog(let line):
                 state.withLock { try? $0.keyLog?.write(contentsOf: Data((line + "\n").utf8)) }
-            case .iceStateChanged, .selectedPairChanged:
+            case .restartWanted:
+                signalContinuation.yield(event)
+            case .iceStateChanged, .selectedPairChanged, .nameResolutionWanted:
                 break
             }
         }

@@ -80,10 +80,20 @@ public struct CallJournal: Sendable {
 }
 
 extension CallJournal {
-    /// Whether nothing further is to be expected of the call.
+    /// Whether nothing further is to be expected of the call. ICE's failure is no end: checks of the other side are
+    /// answered all the same, and it may yet come.
     public var hasFailed: Bool {
-        if case .failed = connectionState { return true }
+        if case .failed(let reason) = connectionState {
+            if case .ice = reason { return false }
+            return true
+        }
         return false
+    }
+
+    /// Whether there is no path now, and there may be one again.
+    public var isWithoutPath: Bool {
+        if case .failed(.ice) = connectionState { return true }
+        return connectionState == .disconnected
     }
 
     /// Whether the other side ended the call.

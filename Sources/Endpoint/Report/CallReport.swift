@@ -12,6 +12,8 @@ public struct CallReport: Sendable {
     public var recording: RecordingSummary?
     public var recordingFailure: RecordingError?
     public var mediaFailure: MediaError?
+    /// Why the trace of `--events` goes on no further.
+    public var eventsFailure: String?
     public var duration: TimeDelta = .zero
     public var diagnosis: Diagnosis?
 

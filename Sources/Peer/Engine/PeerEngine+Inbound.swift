@@ -93,7 +93,10 @@ extension PeerEngine {
             return nil
         }
         if section.retransmissionTypes[header.payloadType] != nil {
-            guard let base = routes.base(ofRetransmission: header.ssrc, in: section, receivers: receivers)
+            let repaired = header.text(.repairedStreamID, ids: section.receivedExtensions, in: packet)
+            guard
+                let base = routes.base(
+                    ofRetransmission: header.ssrc, repairs: repaired, in: section, receivers: receivers)
             else {
                 counters.packetsDropped += 1
                 refuse("a retransmission whose own stream is not known yet")
@@ -114,6 +117,7 @@ extension PeerEngine {
             return nil
         }
         receivers[header.ssrc] = ReceiverState(section: section, ssrc: header.ssrc, clockRate: Int(codec.clockRate))
+        receivers[header.ssrc]?.streamID = header.text(.streamID, ids: section.receivedExtensions, in: packet)
         if let roundTrip = roundTripTime { receivers[header.ssrc]?.stream.roundTripTime = roundTrip }
         if let report = orphanReports.removeValue(forKey: header.ssrc) { take(report, at: now, into: &out) }
         trace(
@@ -146,6 +150,14 @@ extension PeerEngine {
                 enqueueFeedback(keyframeRequest(for: ssrc), at: now)
             case .telephoneEvent(let event):
                 out.events.append(.telephoneEvent(event, mid: mid))
+                let digit = event.digit.map { String($0) } ?? ""
+                trace(
+                    .peer(
+                        .telephoneEvent(
+                            mid: mid, event: event.event, digit: digit, length: event.length, isEnd: event.isEnd)),
+                    at: now, into: &out)
+            case .captureTime(let ntp, let timestamp):
+                out.events.append(.captureTime(mid: mid, ntp: ntp, timestamp: timestamp))
             }
         }
         receiveOutput.removeAll()
@@ -221,7 +233,9 @@ extension PeerEngine {
             }
         case .extendedReport(let report):
             let own = senders.values.map(\.stream.configuration.ssrc) + [feedbackSSRC]
-            receiverClock.receive(report, own: own, at: now)
+            if let measured = receiverClock.receive(report, own: own, at: now) {
+                for ssrc in receivers.keys { receivers[ssrc]?.remote.note(roundTrip: measured) }
+            }
         default:
             break
         }
@@ -237,6 +251,7 @@ extension PeerEngine {
             return
         }
         receivers[report.ssrc]?.stream.noteSenderReport(ntp: report.ntp, rtp: report.timestamp, at: now)
+        receivers[report.ssrc]?.remote.note(report)
         if let mid = receivers[report.ssrc]?.mid, let known = receivers[report.ssrc]?.place(report) {
             out.events.append(.senderReport(mid: mid, ntp: known.ntp, timestamp: known.timestamp))
         }

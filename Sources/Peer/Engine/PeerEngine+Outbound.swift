@@ -23,7 +23,8 @@ extension PeerEngine {
             return .queueFull
         }
         packetScratch.removeAll(keepingCapacity: true)
-        senders[at: position].stream.packetize(frame, at: now, into: &packetScratch)
+        let captured = wallClock.ntp(at: frame.captured ?? now)
+        senders[at: position].stream.packetize(frame, captured: captured, at: now, into: &packetScratch)
         note(frame.codec.kind == .video ? .firstVideoFrameSent : .firstAudioFrameSent, at: now, into: &out)
         let priority: PacerPriority = frame.codec.kind == .video ? .video : .audio
         for packet in packetScratch {
@@ -130,7 +131,7 @@ extension PeerEngine {
     }
 
     private func plainSender(of ssrc: SSRC) -> Int? {
-        senders.firstPosition { $0.ssrc == ssrc && $0.repeatsPlainly && $0.kind == .video }
+        senders.firstPosition { $0.ssrc == ssrc && $0.repeatsPlainly }
     }
 
     mutating func publishTargetBitrate(into out: inout Output) {

@@ -49,6 +49,7 @@ extension PeerEngine {
     ) throws(NegotiationError) {
         try negotiator.setLocalDescription(description, type: type)
         trace(.peer(.localDescription(type: type.rawValue)), at: now, into: &out)
+        noteDescriptionSent(at: now, into: &out)
         if type == .offer { setInitialRole(.controlling, at: now, into: &out) }
         applySession(at: now, into: &out)
     }
@@ -90,6 +91,7 @@ extension PeerEngine {
                         candidate: attribute.description, reason: "its section is not on the transport in use")),
                 at: now, into: &out)
         }
+        if resolvesLater(attribute, at: now, into: &out) { return }
         do {
             ice.addRemoteCandidate(try Candidate(attribute), at: now, into: &iceOutput)
             drainICE(at: now, into: &out)
@@ -101,6 +103,7 @@ extension PeerEngine {
     }
 
     public mutating func endOfRemoteCandidates(at now: Instant, into out: inout Output) {
+        if remoteNames.holdsEnd() { return }
         ice.endOfRemoteCandidates(at: now, into: &iceOutput)
         drainICE(at: now, into: &out)
     }
@@ -118,8 +121,9 @@ extension PeerEngine {
         TransportParameters(
             iceUfrag: ice.localCredentials.ufrag, icePwd: ice.localCredentials.password,
             fingerprints: [FingerprintAttribute(configuration.certificate.fingerprint)],
+            isICELite: configuration.ice.isLite,
             candidates: gatheredCandidates.filter { $0.ufrag == ice.localCredentials.ufrag },
-            endOfCandidates: ice.gatheringState == .complete)
+            endOfCandidates: ice.gatheringState == .complete, defaultAddress: ice.defaultAddress)
     }
 
     private mutating func applyRemote(_ remote: TransportParameters, at now: Instant, into out: inout Output) {

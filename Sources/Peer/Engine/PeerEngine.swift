@@ -64,6 +64,7 @@ public struct PeerEngine {
     var earlyDatagrams: BoundedQueue<Datagram>
     var connectionState: ConnectionState = .new
     var gatheredCandidates: [CandidateAttribute] = []
+    var remoteNames = RemoteNames()
     var counters = TransportCounters()
     public internal(set) var milestones = Milestones()
     var isClosed = false
@@ -79,9 +80,7 @@ public struct PeerEngine {
         self.wallClock = wallClock
         let cname = random.bytes(12).hexadecimal  // RFC 7022 §4.2: at least 96 random bits
         negotiator = Negotiator(capabilities: configuration.capabilities, cname: cname, random: random.split())
-        var agent = ICEAgent.Configuration(role: configuration.role)
-        agent.stunServers = configuration.stunServers
-        ice = ICEAgent(configuration: agent, random: random.split())
+        ice = ICEAgent(configuration: configuration.ice, random: random.split())
         reports = ReportScheduler(random: random.split())
         feedbackSSRC = SSRC(UInt32(truncatingIfNeeded: random.next()) | 1)
         var pacing = Pacer<PacedPacket>.Configuration()
@@ -108,6 +107,7 @@ public struct PeerEngine {
             drainDTLS(at: now, into: &out)
         }
         guard srtp != nil, !isClosed else { return }
+        sendTelephoneEvents(at: now, into: &out)
         for position in receivers.indices {
             guard let due = receivers[at: position].stream.deadline, due <= now else { continue }
             receivers[at: position].stream.advance(to: now, into: &receiveOutput)

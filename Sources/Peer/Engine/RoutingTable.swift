@@ -31,10 +31,16 @@ struct RoutingTable: Sendable {
         return header.text(.mid, ids: ids, in: packet)
     }
 
-    /// The stream a retransmission SSRC repairs: by FID group, else the only stream of its section that fits.
+    /// The stream a retransmission SSRC repairs: by FID group, by the name of what it repairs (RFC 8852 §3.2), else the
+    /// only stream of its section that fits.
     func base(
-        ofRetransmission ssrc: SSRC, in section: NegotiatedMedia, receivers: StreamTable<SSRC, ReceiverState>
+        ofRetransmission ssrc: SSRC, repairs streamID: String?, in section: NegotiatedMedia,
+        receivers: StreamTable<SSRC, ReceiverState>
     ) -> SSRC? {
+        if let streamID {
+            let named = receivers.keys(where: { $0.mid == section.mid && $0.streamID == streamID })
+            if named.count == 1 { return named.first }
+        }
         if let base = section.remoteRetransmissionSSRCs.first(where: { $0.value == ssrc })?.key {
             return receivers.contains(base) ? base : nil
         }
@@ -47,6 +53,8 @@ struct RoutingTable: Sendable {
 /// What one received SSRC holds.
 struct ReceiverState: Sendable {
     var mid: String
+    /// RtpStreamId (RFC 8852): which of several encodings of one source it is.
+    var streamID: String?
     var stream: ReceiveStream
     /// Turns a packet of the retransmission stream into the packet it repairs (RFC 4588).
     var retransmissions: RTXUnwrapper
@@ -61,11 +69,13 @@ struct ReceiverState: Sendable {
     mutating func adopt(_ section: NegotiatedMedia) {
         stream.adopt(
             payloadTypes: section.codecsByPayloadType.mapValues(\.codec),
-            retransmissionPayloadTypes: section.retransmissionTypes)
+            retransmissionPayloadTypes: section.retransmissionTypes, extensions: section.receivedExtensions)
         retransmissions = RTXUnwrapper(
             mediaSSRC: stream.configuration.ssrc, payloadTypes: section.retransmissionTypes)
     }
 
+    /// What its sender reported.
+    var remote = RemoteTransmission()
     /// The extended timestamp of the last frame given out: what a report's 32-bit timestamp is extended by.
     var lastFrameTimestamp: Int64?
     private var waitingReport: SenderReport?

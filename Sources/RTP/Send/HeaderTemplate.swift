@@ -6,8 +6,12 @@ struct HeaderTemplate: Hashable, Sendable {
     let transportSequenceOffset: Int?
     let sendTimeOffset: Int?
     let audioLevelOffset: Int?
+    let captureTimeOffset: Int?
 
-    init(ssrc: SSRC, payloadType: UInt8, extensions: HeaderExtensionMap, mid: String?, hasAudioLevel: Bool) {
+    init(
+        ssrc: SSRC, payloadType: UInt8, extensions: HeaderExtensionMap, mid: String?, hasAudioLevel: Bool,
+        hasCaptureTime: Bool = false, forcesTwoByte: Bool = false
+    ) {
         var elements: [HeaderExtensionElement] = []
         var indices: [HeaderExtension: Int] = [:]
         func add(_ kind: HeaderExtension, _ data: [UInt8]) {
@@ -18,16 +22,25 @@ struct HeaderTemplate: Hashable, Sendable {
         add(.transportSequenceNumber, [0, 0])
         add(.absoluteSendTime, [0, 0, 0])
         if hasAudioLevel { add(.audioLevel, [127]) }
+        if hasCaptureTime { add(.absoluteCaptureTime, Array(repeating: 0, count: 8)) }
         if let mid, !mid.isEmpty { add(.mid, Array(mid.utf8)) }
         var bytes: [UInt8] = []
         RTPHeader.write(
             marker: false, payloadType: payloadType, sequence: SequenceNumber(0), timestamp: RTPTimestamp(0),
             ssrc: ssrc, hasExtensions: !elements.isEmpty, into: &bytes)
-        let ranges = RTPHeaderExtensions.write(elements, into: &bytes)
+        let ranges = RTPHeaderExtensions.write(elements, forcesTwoByte: forcesTwoByte, into: &bytes)
         self.bytes = bytes
         transportSequenceOffset = indices[.transportSequenceNumber].map { ranges[$0].lowerBound }
         sendTimeOffset = indices[.absoluteSendTime].map { ranges[$0].lowerBound }
         audioLevelOffset = indices[.audioLevel].map { ranges[$0].lowerBound }
+        captureTimeOffset = indices[.absoluteCaptureTime].map { ranges[$0].lowerBound }
+    }
+
+    /// Puts the capture time into a packet that began with this header.
+    func write(_ captured: NTPTime, into packet: inout [UInt8]) {
+        guard let offset = captureTimeOffset else { return }
+        packet.overwrite(UInt32(truncatingIfNeeded: captured.rawValue >> 32), at: offset)
+        packet.overwrite(UInt32(truncatingIfNeeded: captured.rawValue), at: offset + 4)
     }
 
     /// A packet with room for `payload` bytes more and the SRTP tag. One allocation.

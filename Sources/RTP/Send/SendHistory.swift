@@ -13,6 +13,8 @@ struct SentPacket: Sendable {
     var frame: [UInt8]
     var range: Range<Int>
     var sentAt: Instant
+    /// Goes into the packet whenever it is sent; `nil`: the header without it.
+    var audioLevel: UInt8?
     var sentAgainAt: Instant?
     var timesSentAgain = 0
 
