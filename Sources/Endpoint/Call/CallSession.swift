@@ -163,6 +163,7 @@ public final class CallSession: Sendable {
         {
             status = .recording
         }
+        if status == .success, reports.contains(where: { $0.eventsFailure != nil }) { status = .recording }
 
         let results = options.expectations.map { $0.evaluate(on: .object(members)) }
         members.append(
@@ -210,6 +211,7 @@ public final class CallSession: Sendable {
             }
             if let failure = report.recordingFailure { lines.append("recording: \(failure)") }
             if let failure = report.mediaFailure { lines.append("source: \(failure)") }
+            if let failure = report.eventsFailure { lines.append(failure) }
         }
         if let diagnosis {
             lines.append(diagnosis.sentence)

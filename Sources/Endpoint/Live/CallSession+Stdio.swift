@@ -236,7 +236,10 @@ final class StdioSignaling: Sendable {
     }
 
     private func inputEnded() {
-        guard !side.journal.wasConnected, !state.withLock({ $0.hasRemoteDescription }) else { return }
+        // A task that was told to end has not seen the end of the input.
+        guard !Task.isCancelled, !side.journal.wasConnected, !state.withLock({ $0.hasRemoteDescription }) else {
+            return
+        }
         fail(
             CallSetupError(
                 "signalling ended before the other side's description came; is the other process running?",

@@ -59,7 +59,11 @@ struct LiveCall {
         }
         if let logWorker {
             let log = log
-            await logWorker.finish { log.value?.flush() }
+            let failure = await logWorker.finish {
+                log.value?.flush()
+                return log.value?.failure
+            }
+            if let last = reports.indices.last { reports[last].eventsFailure = failure }
         }
         return reports
     }

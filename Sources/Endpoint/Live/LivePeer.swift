@@ -72,7 +72,7 @@ final class LivePeer: PeerConnectionObserver {
         var recorded: [PeerEvent] = []
         for event in events {
             switch event {
-            case .frame, .senderReport:
+            case .frame, .senderReport, .captureTime:
                 if recording != nil { recorded.append(event) }
             case .keyframeRequested, .targetBitrate, .lossReported:
                 for publisher in publishers { publisher.post(event) }
@@ -83,9 +83,9 @@ final class LivePeer: PeerConnectionObserver {
                 signalContinuation.yield(event)
             case .keyLog(let line):
                 state.withLock { try? $0.keyLog?.write(contentsOf: Data((line + "\n").utf8)) }
-            case .restartWanted:
+            case .restartWanted, .negotiationNeeded:
                 signalContinuation.yield(event)
-            case .iceStateChanged, .selectedPairChanged:
+            case .iceStateChanged, .selectedPairChanged, .nameResolutionWanted:
                 break
             }
         }
@@ -99,6 +99,7 @@ final class LivePeer: PeerConnectionObserver {
         if let logWorker, !trace.isEmpty {
             logWorker.submit { [log, name] in
                 for entry in trace { log.value?.write(entry, peer: name) }
+                log.value?.flush()  // Someone may be reading along.
             }
         }
     }

@@ -23,14 +23,21 @@ public enum PeerEvent: Sendable {
     case frame(EncodedFrame, mid: String)
     /// The NTP time that belongs to an RTP timestamp of a track, from a sender report: what A/V sync is made of.
     case senderReport(mid: String, ntp: NTPTime, timestamp: Int64)
+    /// The sender's clock when what bears an extended RTP timestamp was captured (abs-capture-time): stands in for sender
+    /// reports where those are missing.
+    case captureTime(mid: String, ntp: NTPTime, timestamp: Int64)
     /// The other side cannot decode and asks for a keyframe (PLI or FIR).
     case keyframeRequested(mid: String)
+    /// Transceivers changed so that an exchange is due (W3C `negotiationneeded`): make an offer. Told once until then.
+    case negotiationNeeded
     /// What the encoders together may use, in bit/s, from congestion control.
     case targetBitrate(Int)
     /// The fraction of our packets the other side misses, 0 ... 1, for the encoder's in-band FEC.
     case lossReported(mid: String, fraction: Double)
     /// A telephone event (DTMF) so far; `isEnd` tells the last of it.
     case telephoneEvent(ReceivedTelephoneEvent, mid: String)
+    /// A candidate came under a `.local` name (RFC 6762): look it up and tell `resolveRemoteName`.
+    case nameResolutionWanted(String)
     /// The other side said goodbye for a stream (RTCP BYE).
     case remoteBye(mid: String)
     /// An SSLKEYLOGFILE line, where key logging was asked for.

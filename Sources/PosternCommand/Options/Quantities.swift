@@ -2,6 +2,9 @@ import ArgumentParser
 import Endpoint
 import Primitives
 
+/// The longest time a flag takes: more than a year.
+private let maximumDuration = 10_000.0 * 3600
+
 /// `30`, `90s`, `500ms`, `5m`, `2h`.
 func parseDuration(_ text: String, flag: String) throws -> TimeDelta {
     let units: [(String, Double)] = [("ms", 0.001), ("min", 60), ("s", 1), ("m", 60), ("h", 3600)]
@@ -14,6 +17,9 @@ func parseDuration(_ text: String, flag: String) throws -> TimeDelta {
     }
     guard let value = Double(number), value.isFinite, value > 0 else {
         throw ValidationError("\(flag) \(text): write a time above zero, such as 30, 90s, 500ms, 5m")
+    }
+    guard value * factor <= maximumDuration else {
+        throw ValidationError("\(flag) \(text): that is too long; 10000h are the most")
     }
     return .seconds(value * factor)
 }
@@ -94,6 +100,9 @@ extension CallOptions {
         media.inputFormat = flags.inputFormat
         if send == "-", flags.inputFormat == nil {
             throw ValidationError("--send - needs --input-format, such as y4m or s16le:48000:2")
+        }
+        if flags.inputFormat != nil, send == nil || send == "test" {
+            throw ValidationError("--input-format says what comes through a pipe: it goes with --send -")
         }
     }
 }
