@@ -81,7 +81,7 @@ import Testing
         }
         wire.describe(to: \.b, from: \.a)
         wire.exchangeCandidates()
-        wire.run(for: .seconds(60))
+        wire.run(for: .seconds(65))
         #expect(wire.a.agent.sendingPath == nil)
         #expect(wire.b.agent.counters.unauthenticated > 0)
         #expect(wire.b.agent.counters.requestsReceived == 0)

@@ -3,7 +3,7 @@ import Primitives
 import Testing
 
 @Suite struct PatienceTests {
-    @Test func nothingFailsBefore39500MillisecondsEvenWithoutCandidates() throws {
+    @Test func nothingFailsBefore60SecondsEvenWithoutCandidates() throws {
         for hasBases in [true, false] {
             var peer = ScriptedPeer(.init(role: .controlling))
             if hasBases { peer.gather() }
@@ -11,9 +11,9 @@ import Testing
             peer.describe()
             let start = peer.now
             #expect(peer.agent.connectionState == .checking)
-            try peer.run(until: start + .milliseconds(39_500) - .nanoseconds(1))
+            try peer.run(until: start + .seconds(60) - .nanoseconds(1))
             #expect(peer.agent.connectionState == .checking)
-            try peer.run(until: start + .milliseconds(39_500))
+            try peer.run(until: start + .seconds(60))
             #expect(peer.agent.connectionState == .failed)
             #expect(peer.agent.failure?.reason == (hasBases ? .noRemoteCandidates : .noLocalCandidates))
             #expect(peer.agent.deadline == nil)
@@ -33,11 +33,11 @@ import Testing
         peer.gather()
         peer.addCandidate("203.0.113.1:9")
         peer.describe()
-        try peer.run(for: .milliseconds(39_499), silent: ["203.0.113.1:9"])
+        try peer.run(for: .milliseconds(59_999), silent: ["203.0.113.1:9"])
         #expect(peer.agent.connectionState == .checking)
         #expect(peer.agent.pairs[0].state == .failed)
         // Seven at first, then every 2.5 s.
-        #expect((18...24).contains(peer.agent.pairs[0].requestsSent))
+        #expect((26...34).contains(peer.agent.pairs[0].requestsSent))
         try peer.run(for: .seconds(10), silent: ["203.0.113.1:9"])
         #expect(peer.agent.connectionState == .failed)
         let failure = try #require(peer.agent.failure)
@@ -62,7 +62,7 @@ import Testing
         var peer = ScriptedPeer(.init(role: .controlling))
         peer.gather()
         peer.describe()
-        try peer.run(for: .milliseconds(39_000))
+        try peer.run(for: .milliseconds(59_500))
         peer.addCandidate("203.0.113.1:9")
         try peer.run(for: .seconds(1), silent: ["203.0.113.1:9"])
         #expect(peer.agent.connectionState == .checking)
@@ -92,7 +92,7 @@ import Testing
 
     @Test func requestsWithoutAnswersAreCalledThat() throws {
         var peer = ScriptedPeer.ready(.init(role: .controlled))
-        for _ in 0..<45 {
+        for _ in 0..<65 {
             peer.check(from: "198.51.100.1:5000")
             try peer.run(for: .seconds(1), silent: ["198.51.100.1:5000"])
         }

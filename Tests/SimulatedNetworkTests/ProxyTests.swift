@@ -176,3 +176,19 @@ private struct ProxyBench {
     #expect(
         bench.simulation.probe(bench.peer, from: socket(ProxyBench.peerSocket), to: upstream).map(\.host) == [phone])
 }
+
+@Test func aReboundFlowComesFromAnotherPortAndTheFormerOneIsClosed() throws {
+    var bench = ProxyBench()
+    let first = bench.upstream()
+    let before = try #require(first)
+    bench.simulation.rebind(bench.proxy)
+    #expect(
+        bench.simulation.probe(bench.peer, from: ProxyBench.peerSocket, to: "\(before)").first?.unreachable
+            == .portUnreachable)
+    let second = bench.upstream()
+    let after = try #require(second)
+    #expect(after != before && after.ip == before.ip)
+    #expect(bench.simulation.flows(of: bench.proxy).count == 1)
+    #expect(bench.simulation.statistics(of: bench.proxy).flowsCreated == 1)
+    #expect(bench.simulation.statistics(of: bench.proxy).flowsRebound == 1)
+}

@@ -86,6 +86,10 @@ extension MappingRule {
                 return .network(ip, prefix: prefix)
             }
             if let ip = IPAddress(text) { return .address(ip) }
+            if text.contains(":") {
+                throw MappingError(
+                    rule: rule, reason: "'\(text)' is no IPv6 address; with a port it is written [ADDRESS]:PORT")
+            }
             let name = text.lowercased()
             let isName =
                 name.utf8.count <= 253

@@ -71,6 +71,18 @@ struct ProxyBox {
         byUpstream.removeAll()
     }
 
+    /// Gives every flow another upstream port, as a proxy does whose outgoing sockets are made anew. What the inside sends
+    /// to the former ports finds nobody.
+    mutating func rebind() {
+        byUpstream.removeAll()
+        for key in flows.keys.sorted(by: { ($0.client, $0.front) < ($1.client, $1.front) }) {
+            guard let flow = flows[key], let upstream = chooseUpstream(flow.target.ip.family) else { continue }
+            flows[key]?.upstream = upstream
+            byUpstream[upstream] = key
+            statistics.flowsRebound += 1
+        }
+    }
+
     func list(at now: Instant) -> [ProxyFlow] {
         flows.values.filter { !isIdle($0, at: now) }.sorted { $0.upstream < $1.upstream }
     }

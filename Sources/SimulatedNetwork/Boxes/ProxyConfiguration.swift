@@ -66,6 +66,7 @@ public struct ProxyStatistics: Hashable, Sendable {
     public var flowsExpired = 0
     public var flowsEvicted = 0
     public var flowsFlushed = 0
+    public var flowsRebound = 0
     /// Packets of clients for which there was no room.
     public var refused = 0
     /// Packets to a port without rule or flow, or from another than the flow's target.

@@ -292,6 +292,8 @@ extension Simulation {
     public func statistics(of proxy: ProxyID) -> ProxyStatistics { proxies[proxy.index].statistics }
     /// Forgets every flow.
     public mutating func flush(_ proxy: ProxyID) { proxies[proxy.index].flush() }
+    /// Gives every flow another upstream port.
+    public mutating func rebind(_ proxy: ProxyID) { proxies[proxy.index].rebind() }
 
     /// Binding requests the server answered.
     public func requestsAnswered(by server: STUNServerID) -> Int { servers[server.index].answered }
