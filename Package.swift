@@ -59,7 +59,9 @@ let package = Package(
             ]),
         .executableTarget(
             name: "PosternBench",
-            dependencies: ["Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "CMeasure"]),
+            dependencies: [
+                "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "SimulatedNetwork", "CMeasure",
+            ]),
         .target(name: "SimulatedNetwork", dependencies: ["Primitives"]),
         .target(name: "FixtureSupport", dependencies: ["Primitives"]),
 
@@ -120,7 +122,8 @@ if Context.environment["POSTERN_FUZZ"] == "1" {
         .executableTarget(
             name: "PosternFuzz",
             dependencies: [
-                "FuzzDriver", "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "Endpoint", "SimulatedNetwork",
+                "FuzzDriver", "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "Endpoint",
+                "SimulatedNetwork",
             ],
             path: "Fuzz/Sources"),
     ]

@@ -44,7 +44,8 @@ import Testing
         func closeCode() throws -> WebSocketErrorCode? {
             while let frame = try sent() {
                 guard frame.opcode == .connectionClose else { continue }
-                var data = frame.unmaskedData
+                // The mask is put over it further down.
+                var data = frame.data
                 return data.readWebSocketErrorCode()
             }
             return nil

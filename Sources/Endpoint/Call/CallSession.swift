@@ -60,10 +60,13 @@ public final class CallSession: Sendable {
     public let options: CallOptions
     let reporter: any CallReporter
     private let interruptions = Atomic<Int>(0)
+    /// The address mapping with the names of its rules looked up.
+    let mapping = Mutex(AddressMapping.identity)
 
     public init(options: CallOptions, reporter: any CallReporter) {
         self.options = options
         self.reporter = reporter
+        mapping.withLock { $0 = options.network.mapping }
     }
 
     /// Asks the call to end politely, as a signal does. From any thread.
@@ -120,6 +123,7 @@ public final class CallSession: Sendable {
         let audio = audioBitrate
         configuration.bitrates.start = videoBitrate + audio
         configuration.bitrates.maximum = max(2_000_000, (videoBitrate + audio) * 2)
+        applyNetwork(to: &configuration)
         configuration.logsKeys = ProcessInfo.processInfo.environment["SSLKEYLOGFILE"].map { !$0.isEmpty } ?? false
         return configuration
     }
@@ -166,6 +170,7 @@ public final class CallSession: Sendable {
         {
             status = .recording
         }
+        if status == .success, reports.contains(where: { $0.eventsFailure != nil }) { status = .recording }
 
         let results = options.expectations.map { $0.evaluate(on: .object(members)) }
         members.append(
@@ -213,6 +218,7 @@ public final class CallSession: Sendable {
             }
             if let failure = report.recordingFailure { lines.append("recording: \(failure)") }
             if let failure = report.mediaFailure { lines.append("source: \(failure)") }
+            if let failure = report.eventsFailure { lines.append(failure) }
         }
         if let diagnosis {
             lines.append(diagnosis.sentence)

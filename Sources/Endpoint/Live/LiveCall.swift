@@ -65,7 +65,11 @@ struct LiveCall {
         }
         if let logWorker {
             let log = log
-            await logWorker.finish { log.value?.flush() }
+            let failure = await logWorker.finish {
+                log.value?.flush()
+                return log.value?.failure
+            }
+            if let last = reports.indices.last { reports[last].eventsFailure = failure }
         }
         return reports
     }
@@ -92,11 +96,15 @@ struct LiveCall {
     ) async -> End {
         var meter = StatusMeter(start: connected)
         var lastStatus = connected
+        var lostAt: Instant?
         while true {
             let now = loop.now
             let journals = peers.map(\.live.journal)
             if session.isInterrupted { return .interrupted }
             if journals.contains(where: \.hasFailed) { return .failed }
+            // A lost path may come back, by itself or with a restart: it gets the time that a new call would get.
+            lostAt = journals.contains(where: \.isWithoutPath) ? lostAt ?? now : nil
+            if let lostAt, now - lostAt > session.options.setupTimeout { return .failed }
             if journals.contains(where: \.wasClosedByPeer) || signaling().isOver { return .closedByPeer }
             let publishers = peers.flatMap(\.live.publishers)
             // What is sent ends by its own media clock, to the frame; who only receives looks at the clock.

@@ -83,7 +83,7 @@ final class LivePeer: PeerConnectionObserver {
         var recorded: [PeerEvent] = []
         for event in events {
             switch event {
-            case .frame, .senderReport:
+            case .frame, .senderReport, .captureTime:
                 if recording != nil { recorded.append(event) }
             case .keyframeRequested, .targetBitrate, .lossReported:
                 for publisher in publishers { publisher.post(event) }
@@ -94,7 +94,9 @@ final class LivePeer: PeerConnectionObserver {
                 signalContinuation.yield(event)
             case .keyLog(let line):
                 state.withLock { try? $0.keyLog?.write(contentsOf: Data((line + "\n").utf8)) }
-            case .iceStateChanged, .selectedPairChanged:
+            case .restartWanted, .negotiationNeeded:
+                signalContinuation.yield(event)
+            case .iceStateChanged, .selectedPairChanged, .nameResolutionWanted:
                 break
             }
         }
@@ -108,6 +110,7 @@ final class LivePeer: PeerConnectionObserver {
         if let logWorker, !trace.isEmpty {
             logWorker.submit { [log, name] in
                 for entry in trace { log.value?.write(entry, peer: name) }
+                log.value?.flush()  // Someone may be reading along.
             }
         }
     }

@@ -39,6 +39,9 @@ public final class RecordingSession {
             case .senderReport(let mid, let ntp, let timestamp):
                 guard let kind = kinds[mid] else { return }
                 recorder.noteSenderReport(track: kind, ntp: ntp, rtp: timestamp)
+            case .captureTime(let mid, let ntp, let timestamp):
+                guard let kind = kinds[mid] else { return }
+                recorder.noteCaptureTime(track: kind, ntp: ntp, rtp: timestamp)
             default: break
             }
         } catch {

@@ -10,15 +10,14 @@ import Synchronization
 /// One task takes everything in order: what comes over signalling, what the connection wants said, what time brings. So a
 /// description of ours is written before the candidates that belong to it, and no two exchanges mix.
 ///
-/// Either side may offer at any time. Perfect negotiation (W3C webrtc-pc §10.7) solves glare: when an offer comes while ours
-/// is out, the impolite side passes over it with its candidates, for its own will be answered; the polite side takes its
-/// own back and answers. After each agreement the media follow: a recording takes what new sections bring, what is sent is
+/// Either side may offer at any time; glare is solved by `PerfectNegotiation`, whose polite side is told by signalling. An
+/// offer of ours that gave way is made again when the other exchange is over. After each agreement the media follow: a recording takes what new sections bring, what is sent is
 /// made for the sections that are there. An offer that cannot be agreed on fails a call that does not stand yet; one that
 /// does stand goes on as it was.
 ///
 /// Candidates that come before their description wait, two hundred at most. Ours wait for our first description.
 ///
-/// When the pair is lost and stays so for a while, an ICE restart is offered, if there is somebody to hear it.
+/// When the pair is lost and stays so for a while, or ICE asks for it, an ICE restart is offered.
 final class SignalingDriver: Sendable {
     private let connection: PeerConnection
     private let side: LivePeer
@@ -42,7 +41,8 @@ final class SignalingDriver: Sendable {
         var progress = SignalingProgress()
         var phases: [SignalingPhase: Instant] = [:]
         var isPolite = true
-        var isPassingOverOffer = false
+        /// An offer of ours could not be made, or gave way: it is due when the exchange under way is over.
+        var owesOffer = false
         var hasRemoteDescription = false
         var isDescribed = false
         var early: [SignalingMessage] = []
@@ -73,7 +73,8 @@ final class SignalingDriver: Sendable {
         [
             Task { [self] in
                 for await input in transport.inputs { workContinuation.yield(.input(input)) }
-                workContinuation.yield(.inputEnded)
+                // A task that was told to end has not seen the end of the input.
+                if !Task.isCancelled { workContinuation.yield(.inputEnded) }
             },
             Task { [self] in for await signal in side.signals { workContinuation.yield(.signal(signal)) } },
             Task { [self] in for await work in work { await perform(work) } },
@@ -84,7 +85,7 @@ final class SignalingDriver: Sendable {
         do {
             switch work {
             case .input(let input): try await take(input)
-            case .signal(let signal): take(signal)
+            case .signal(let signal): try await take(signal)
             case .restart: try await restart()
             case .inputEnded: inputEnded()
             }
@@ -128,21 +129,11 @@ final class SignalingDriver: Sendable {
     private func take(_ message: SignalingMessage) async throws {
         state.withLock { $0.progress.peerCame = $0.progress.peerCame ?? clock() }
         switch message {
-        case .offer(let sdp): try await takeOffer(try parse(sdp, "offer"))
+        case .offer(let sdp): try await take(try parse(sdp, "offer"), .offer)
         case .answer(let sdp):
-            let answer = try parse(sdp, "answer")
-            guard await connection.signalingState == .haveLocalOffer else {
-                guard side.journal.wasConnected else {
-                    throw CallSetupError("an answer came, but no offer of ours was out", status: .signaling)
-                }
-                return reporter.log(.debug, "signalling: an answer without an offer of ours is passed over")
-            }
-            note(.answered)
-            try await connection.setRemoteDescription(answer, type: .answer)
-            try await agreed()
+            try await take(try parse(sdp, "answer"), .answer)
         case .candidate, .endOfCandidates:
             let keeps = state.withLock { state in
-                if state.isPassingOverOffer { return true }
                 guard !state.hasRemoteDescription else { return false }
                 if state.early.count < Self.maximumEarlyCandidates { state.early.append(message) }
                 return true
@@ -152,30 +143,24 @@ final class SignalingDriver: Sendable {
         }
     }
 
-    private func takeOffer(_ offer: SessionDescription) async throws {
-        if await connection.signalingState == .haveLocalOffer {
-            guard state.withLock({ $0.isPolite }) else {
-                state.withLock { $0.isPassingOverOffer = true }
-                return reporter.log(.debug, "signalling: both sides offered; ours stands")
-            }
-            reporter.log(.debug, "signalling: both sides offered; ours is taken back")
-            try await connection.rollback()
+    private func take(_ description: SessionDescription, _ type: DescriptionType) async throws {
+        let isGlare = type == .offer ? await connection.signalingState == .haveLocalOffer : false
+        let isPolite = state.withLock { $0.isPolite }
+        note(type == .offer ? .offered : .answered)
+        switch try await connection.receive(description, type: type, isPolite: isPolite) {
+        case .answered(let answer):
+            if isGlare { state.withLock { $0.owesOffer = true } }
+            // The source and the recording are opened before the answer leaves: what fails here fails before media flows.
+            try await agreed()
+            note(.answered)
+            describe(.answer(answer.serialized))
+        case .set: try await agreed()
+        case .ignored(let reason): reporter.log(.debug, "signalling: passed over: \(reason)")
         }
-        note(.offered)
-        state.withLock { $0.isPassingOverOffer = false }
-        try await connection.setRemoteDescription(offer, type: .offer)
-        let answer = try await connection.answer()
-        // The source and the recording are opened before the answer leaves: what fails here fails before media flows.
-        try await agreed()
-        note(.answered)
-        describe(.answer(answer.serialized))
     }
 
     private func agreed() async throws {
-        state.withLock { state in
-            state.hasRemoteDescription = true
-            state.isPassingOverOffer = false
-        }
+        state.withLock { $0.hasRemoteDescription = true }
         try await media.follow(await connection.sections())
         let early = state.withLock { state in
             defer { state.early = [] }
@@ -188,9 +173,10 @@ final class SignalingDriver: Sendable {
         switch message {
         case .candidate(let text, let mid, let index):
             do {
-                let candidate = try TolerantCandidate(parsing: text)
-                if let tolerated = candidate.tolerated { reporter.log(.debug, "signalling: candidate: \(tolerated)") }
-                await connection.addRemoteCandidate(candidate.attribute, mid: mid, mediaIndex: index)
+                var tolerated: [CandidateTolerance] = []
+                let candidate = try CandidateAttribute(tolerating: text, tolerated: &tolerated)
+                for what in tolerated { reporter.log(.debug, "signalling: candidate: passed over \(what)") }
+                await connection.addRemoteCandidate(candidate, mid: mid, mediaIndex: index)
             } catch {
                 // One bad candidate is not the end of a call that others may make.
                 reporter.log(.error, "signalling: candidate not used: \(error)")
@@ -220,16 +206,27 @@ final class SignalingDriver: Sendable {
     }
 
     private func restart() async throws {
-        guard side.journal.wasConnected, !side.journal.isUp, await connection.signalingState == .stable else { return }
+        guard side.journal.wasConnected, !side.journal.isUp else { return }
         reporter.log(.info, "the connection is lost; an ICE restart is offered")
-        describe(.offer(try await connection.offer(iceRestart: true).serialized))
+        await connection.restartICE()
+        state.withLock { $0.owesOffer = true }
+        try await offerWhatIsOwed()
     }
 
-    private func take(_ signal: PeerEvent) {
+    /// Offers again, where an offer of ours is due and may leave.
+    private func offerWhatIsOwed() async throws {
+        guard state.withLock({ $0.owesOffer }), let offer = try await connection.offerIfNeeded() else { return }
+        state.withLock { $0.owesOffer = false }
+        describe(.offer(offer.serialized))
+    }
+
+    private func take(_ signal: PeerEvent) async throws {
         switch signal {
         case .localCandidate(let candidate, let mid, let index):
             trickle(.candidate(candidate.description, sdpMid: mid, sdpMLineIndex: index))
         case .gatheringComplete: trickle(.endOfCandidates)
+        case .negotiationNeeded: try await offerWhatIsOwed()
+        case .restartWanted: try await restart()
         case .connectionStateChanged(.disconnected):
             Task { [workContinuation] in
                 try? await Task.sleep(for: Self.patience)
