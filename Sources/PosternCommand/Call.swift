@@ -22,6 +22,12 @@ struct Call: AsyncParsableCommand {
     @Argument(help: ArgumentHelp("ws://HOST:8099/room/NAME, wss://…, stdio:offer or stdio:answer.", valueName: "where"))
     var place: String
 
+    @Option(
+        help: ArgumentHelp(
+            "Telephone keys to send (0-9 A-D * #, a comma pauses), a second into the call or as in 123#@5s.",
+            valueName: "keys"))
+    var sendDtmf: String?
+
     @OptionGroup(title: "Call") var call: CallFlags
     @OptionGroup(title: "Room") var room: RoomFlags
     @OptionGroup(title: "Media") var media: MediaFlags
@@ -46,11 +52,17 @@ struct Call: AsyncParsableCommand {
             }
             if let flag = room.given { throw ValidationError("\(flag) is for rooms (ws://…), not for stdio:") }
         }
-        _ = try CallOptions(call, media, network)
+        _ = try options()
+    }
+
+    private func options() throws -> CallOptions {
+        var options = try CallOptions(call, media, network)
+        options.keys = try sendDtmf.map(parseKeys)
+        return options
     }
 
     func run() async throws {
-        let options = try CallOptions(call, media, network)
+        let options = try self.options()
         let room = isRoom ? try self.room.options(place) : nil
         try await finish(options, call) { session in
             if let room { return try await session.runRoom(room) }
@@ -100,6 +112,17 @@ struct RoomFlags: ParsableArguments {
             throw ValidationError("\(error)")
         }
     }
+}
+
+/// `123#` or `123#@5s`.
+func parseKeys(_ text: String) throws -> TelephoneKeys {
+    let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+    let digits = String(parts.first ?? "").uppercased()
+    guard (1...100).contains(digits.count), digits.allSatisfy({ "0123456789ABCD*#,".contains($0) }) else {
+        throw ValidationError("--send-dtmf \(text): write keys of 0-9 A-D * # and commas, a hundred at most, such as 123#@5s")
+    }
+    let after = parts.count > 1 ? try parseDuration(String(parts[1]), flag: "--send-dtmf \(digits)@") : .seconds(1)
+    return TelephoneKeys(digits: digits, after: after)
 }
 
 /// The token from the flag, the file, or POSTERN_TOKEN.

@@ -11,6 +11,8 @@ public struct CallOptions: Sendable {
     public var duration: TimeDelta?
     /// How long a call may take to be set up before it counts as failed.
     public var setupTimeout: TimeDelta = .seconds(75)
+    /// Telephone keys to send in the call.
+    public var keys: TelephoneKeys?
     public var media = MediaOptions()
     public var network = NetworkOptions()
     /// Where the typed trace goes as NDJSON.
@@ -19,6 +21,17 @@ public struct CallOptions: Sendable {
     public var expectations: [Expectation] = []
 
     public init() {}
+}
+
+/// Keys to press, `0`-`9`, `A`-`D`, `*`, `#`, and `,` for a pause, some time after the call stands.
+public struct TelephoneKeys: Hashable, Sendable {
+    public var digits: String
+    public var after: TimeDelta
+
+    public init(digits: String, after: TimeDelta) {
+        self.digits = digits
+        self.after = after
+    }
 }
 
 /// What is encoded and how.

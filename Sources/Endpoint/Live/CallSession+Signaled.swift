@@ -54,7 +54,7 @@ extension CallSession {
         let media = MediaFollower(session: self, side: side, connection: connection, source: source, clock: clock)
         let driver = SignalingDriver(
             connection: connection, side: side, transport: transport, media: media, reporter: reporter, clock: clock)
-        let tasks = driver.start() + [keepResolvingNames(for: connection)]
+        let tasks = driver.start() + [keepResolvingNames(for: connection), pressKeys(on: connection, of: side)]
         let call = LiveCall(session: self, loop: loop, peers: [(side, connection)], log: log, logWorker: logWorker)
         var reports = await call.hold(waitForPeer: plan.waitForPeer) { driver.progress }
         await transport.end()
@@ -70,6 +70,27 @@ extension CallSession {
             "signaling", plan.report(phases: transport.phases.merging(driver.phases) { $1 }, since: began),
             after: "timings")
         return outcome
+    }
+}
+
+extension CallSession {
+    /// Sends the keys of `--send-dtmf` at their time in the call.
+    private func pressKeys(on connection: PeerConnection, of side: LivePeer) -> Task<Void, Never> {
+        Task {
+            guard let keys = options.keys else { return }
+            while !side.journal.wasConnected {
+                try? await Task.sleep(for: .milliseconds(20))
+                if Task.isCancelled { return }
+            }
+            try? await Task.sleep(for: .nanoseconds(keys.after.nanoseconds))
+            guard !Task.isCancelled else { return }
+            do {
+                try await connection.sendTelephoneEvents(keys.digits)
+                reporter.log(.debug, "sent the keys \(keys.digits)")
+            } catch {
+                reporter.log(.error, "--send-dtmf: \(error)")
+            }
+        }
     }
 }
 

@@ -10,11 +10,10 @@ import Synchronization
 /// One task takes everything in order: what comes over signalling, what the connection wants said, what time brings. So a
 /// description of ours is written before the candidates that belong to it, and no two exchanges mix.
 ///
-/// Either side may offer at any time. Perfect negotiation (W3C webrtc-pc §10.7) solves glare: when an offer comes while ours
-/// is out, the impolite side passes over it with its candidates, for its own will be answered; the polite side takes its
-/// own back and answers. After each agreement the media follow: a recording takes what new sections bring, what is sent is
-/// made for the sections that are there. An offer that cannot be agreed on fails a call that does not stand yet; one that
-/// does stand goes on as it was.
+/// Either side may offer at any time; glare is solved by `PerfectNegotiation`, whose polite side is told by signalling. An
+/// offer of ours that gave way is made again when the other exchange is over. After each agreement the media follow: a
+/// recording takes what new sections bring, what is sent is made for the sections that are there. An offer that cannot be
+/// agreed on fails a call that does not stand yet; one that does stand goes on as it was.
 ///
 /// Candidates that come before their description wait, two hundred at most. Ours wait for our first description.
 ///
@@ -43,7 +42,8 @@ final class SignalingDriver: Sendable {
         var progress = SignalingProgress()
         var phases: [SignalingPhase: Instant] = [:]
         var isPolite = true
-        var isPassingOverOffer = false
+        /// An offer of ours could not be made, or gave way: it is due when the exchange under way is over.
+        var owesOffer = false
         var hasRemoteDescription = false
         var isDescribed = false
         var early: [SignalingMessage] = []
@@ -74,7 +74,8 @@ final class SignalingDriver: Sendable {
         [
             Task { [self] in
                 for await input in transport.inputs { workContinuation.yield(.input(input)) }
-                workContinuation.yield(.inputEnded)
+                // A task that was told to end has not seen the end of the input.
+                if !Task.isCancelled { workContinuation.yield(.inputEnded) }
             },
             Task { [self] in for await signal in side.signals { workContinuation.yield(.signal(signal)) } },
             Task { [self] in for await work in work { await perform(work) } },
@@ -129,12 +130,11 @@ final class SignalingDriver: Sendable {
     private func take(_ message: SignalingMessage) async throws {
         state.withLock { $0.progress.peerCame = $0.progress.peerCame ?? clock() }
         switch message {
-        case .offer(let sdp): try await takeOffer(try parse(sdp, "offer"))
+        case .offer(let sdp): try await take(try parse(sdp, "offer"), .offer)
         case .answer(let sdp):
-            try await takeAnswer(try parse(sdp, "answer"))
+            try await take(try parse(sdp, "answer"), .answer)
         case .candidate, .endOfCandidates:
             let keeps = state.withLock { state in
-                if state.isPassingOverOffer { return true }
                 guard !state.hasRemoteDescription else { return false }
                 if state.early.count < Self.maximumEarlyCandidates { state.early.append(message) }
                 return true
@@ -144,39 +144,28 @@ final class SignalingDriver: Sendable {
         }
     }
 
-    private func takeOffer(_ offer: SessionDescription) async throws {
-        note(.offered)
+    private func take(_ description: SessionDescription, _ type: DescriptionType) async throws {
+        let isGlare = type == .offer ? await connection.signalingState == .haveLocalOffer : false
         let isPolite = state.withLock { $0.isPolite }
-        switch try await connection.receive(offer, type: .offer, isPolite: isPolite) {
+        note(type == .offer ? .offered : .answered)
+        switch try await connection.receive(description, type: type, isPolite: isPolite) {
         case .answered(let answer):
+            if isGlare { state.withLock { $0.owesOffer = true } }
             // The source and the recording are opened before the answer leaves: what fails here fails before media flows.
             try await agreed()
             note(.answered)
             describe(.answer(answer.serialized))
+        case .set: try await agreed()
         case .ignored(let reason):
-            state.withLock { $0.isPassingOverOffer = true }
-            reporter.log(.debug, "signalling: an offer is passed over: \(reason)")
-        case .set: break
-        }
-    }
-
-    private func takeAnswer(_ answer: SessionDescription) async throws {
-        let isPolite = state.withLock { $0.isPolite }
-        if case .ignored(let reason) = try await connection.receive(answer, type: .answer, isPolite: isPolite) {
-            guard side.journal.wasConnected else {
+            guard type == .offer || side.journal.wasConnected else {
                 throw CallSetupError("an answer came, but no offer of ours was out", status: .signaling)
             }
-            return reporter.log(.debug, "signalling: an answer is passed over: \(reason)")
+            reporter.log(.debug, "signalling: passed over: \(reason)")
         }
-        note(.answered)
-        try await agreed()
     }
 
     private func agreed() async throws {
-        state.withLock { state in
-            state.hasRemoteDescription = true
-            state.isPassingOverOffer = false
-        }
+        state.withLock { $0.hasRemoteDescription = true }
         try await media.follow(await connection.sections())
         let early = state.withLock { state in
             defer { state.early = [] }
@@ -189,9 +178,10 @@ final class SignalingDriver: Sendable {
         switch message {
         case .candidate(let text, let mid, let index):
             do {
-                let candidate = try TolerantCandidate(parsing: text)
-                if let tolerated = candidate.tolerated { reporter.log(.debug, "signalling: candidate: \(tolerated)") }
-                await connection.addRemoteCandidate(candidate.attribute, mid: mid, mediaIndex: index)
+                var tolerated: [CandidateTolerance] = []
+                let candidate = try CandidateAttribute(tolerating: text, tolerated: &tolerated)
+                for what in tolerated { reporter.log(.debug, "signalling: candidate: passed over \(what)") }
+                await connection.addRemoteCandidate(candidate, mid: mid, mediaIndex: index)
             } catch {
                 // One bad candidate is not the end of a call that others may make.
                 reporter.log(.error, "signalling: candidate not used: \(error)")
@@ -221,9 +211,20 @@ final class SignalingDriver: Sendable {
     }
 
     private func restart() async throws {
-        guard side.journal.wasConnected, await connection.signalingState == .stable else { return }
+        guard side.journal.wasConnected else { return }
         reporter.log(.info, "the other side is not heard; an ICE restart is offered")
-        describe(.offer(try await connection.offer(iceRestart: true).serialized))
+        await connection.restartICE()
+        try await offerWhatIsOwed()
+    }
+
+    /// Offers again, where an offer of ours is due and may leave.
+    private func offerWhatIsOwed() async throws {
+        // Before the call stands, signalling says who offers; but an offer that gave way is made again.
+        guard side.journal.wasConnected || state.withLock({ $0.owesOffer }),
+            let offer = try await connection.offerIfNeeded()
+        else { return }
+        state.withLock { $0.owesOffer = false }
+        describe(.offer(offer.serialized))
     }
 
     private func take(_ signal: PeerEvent) async throws {
@@ -231,16 +232,13 @@ final class SignalingDriver: Sendable {
         case .localCandidate(let candidate, let mid, let index):
             trickle(.candidate(candidate.description, sdpMid: mid, sdpMLineIndex: index))
         case .gatheringComplete: trickle(.endOfCandidates)
+        case .negotiationNeeded: try await offerWhatIsOwed()
+        case .restartWanted: try await restart()
         case .connectionStateChanged(.disconnected):
             Task { [workContinuation] in
                 try? await Task.sleep(for: Self.patience)
                 workContinuation.yield(.lost)
             }
-        case .restartWanted: try await restart()
-        case .negotiationNeeded:
-            // Before the call stands, signalling says who offers.
-            guard side.journal.wasConnected, let offer = try await connection.offerIfNeeded() else { break }
-            describe(.offer(offer.serialized))
         default: break
         }
     }
@@ -283,10 +281,7 @@ final class SignalingDriver: Sendable {
     }
 
     private func inputEnded() {
-        // A task that was told to end has not seen the end of the input.
-        guard !Task.isCancelled, !side.journal.wasConnected, !state.withLock({ $0.hasRemoteDescription }) else {
-            return
-        }
+        guard !side.journal.wasConnected, !state.withLock({ $0.hasRemoteDescription }) else { return }
         fail(
             CallSetupError(
                 "signalling ended before the other side's description came; is the other process running?",

@@ -47,7 +47,10 @@ public enum WebSocketClient {
                 opened.fail(WebSocketError(.unreachable, "\(url): cannot connect: \(reason(error))"))
             case .success(let channel):
                 channel.closeFuture.whenComplete { _ in
-                    opened.fail(WebSocketError(.unreachable, "\(url): the server closed the connection"))
+                    // A refusal that came before the end may still be on its way through the pipeline.
+                    loop.scheduleTask(in: .milliseconds(200)) {
+                        opened.fail(WebSocketError(.unreachable, "\(url): the server closed the connection"))
+                    }
                 }
                 opened.futureResult.whenFailure { _ in channel.close(mode: .all, promise: nil) }
             }
