@@ -140,6 +140,9 @@ extension PeerEngine {
                     into: &out)
                 out.events.append(.frame(frame, mid: mid))
                 receivers[at: position].lastFrameTimestamp = frame.timestamp
+                if frame.codec == .vp8, receivers[at: position].wantsKeyframeToTurn(at: frame, now) {
+                    enqueueFeedback(keyframeRequest(for: ssrc), at: now)
+                }
                 if let report = receivers[at: position].takeWaitingReport() {
                     out.events.append(.senderReport(mid: mid, ntp: report.ntp, timestamp: report.timestamp))
                 }
