@@ -31,7 +31,7 @@ class Bench:
                 await asyncio.gather(self._relay("front"), self._relay("back"))
             else:
                 self._kernel_pair()
-            await asyncio.gather(*(self._watch(name) for name in ("phone", settings.inside)))
+            await asyncio.gather(*(self._watch(name) for name in ("phone", "phone2", settings.inside)))
         except BaseException:
             await self.__aexit__()
             raise

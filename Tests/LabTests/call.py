@@ -140,3 +140,27 @@ class Call:
 
     def decoded_inside(self):
         return self.inside.received("video"), self.inside.received("audio")
+
+
+class RoomCall(Call):
+    """A call made in a room of `postern serve`: whoever enters second makes the offer."""
+
+    def __init__(self, phone, inside, offerer, phone_url, inside_url):
+        super().__init__(phone, inside, offerer, None)
+        self.phone_url, self.inside_url = phone_url, inside_url
+
+    async def start(self):
+        ends = [(self.phone, self.phone_url), (self.inside, self.inside_url)]
+        if self.offerer == "phone":
+            ends.reverse()
+        (first, first_url), (second, second_url) = ends
+        await first.enter(first_url)
+        await asyncio.sleep(0.7 if first.name == "postern" else 0.1)
+        await second.enter(second_url)
+
+    async def connected(self, timeout=15.0):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end and not (self.phone.described_at and self.inside.described_at):
+            await asyncio.sleep(0.02)
+        self.described_at = max(self.phone.described_at or 0, self.inside.described_at or 0)
+        return await super().connected(max(0.1, end - time.monotonic()))

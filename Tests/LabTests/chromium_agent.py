@@ -11,6 +11,7 @@ from LabTests.agent import configuration, say
 websocket.stand_in()
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "InteropTests"))
 
+from LabTests.room_agent import Room  # noqa: E402
 from browser_peer import BrowserPeer  # noqa: E402
 from chromium_peer import Chromium  # noqa: E402
 
@@ -22,8 +23,29 @@ class Page(BrowserPeer):
         super().__init__(browser, options)
         self.name = name
 
+    room = None
+
     def told(self, message):
         say({"page": self.name, "at": time.monotonic(), **message})
+        if self.room and message["kind"] == "candidate":
+            self.room.post({"type": "candidate", **(message["candidate"] or {"candidate": None})})
+
+    async def take(self, message):
+        """A message of the room."""
+        kind = message["type"]
+        if kind in ("joined", "peer-joined"):
+            if message.get("offers") and (kind == "peer-joined" or message.get("peers")) and not message.get("resumed"):
+                self.room.post({"type": "offer", "sdp": await self.offer()})
+        elif kind == "offer":
+            self.room.post({"type": "answer", "sdp": await self.answer(message["sdp"])})
+            say({"page": self.name, "at": time.monotonic(), "kind": "described"})
+        elif kind == "answer":
+            await self.take_answer(message["sdp"])
+            say({"page": self.name, "at": time.monotonic(), "kind": "described"})
+        elif kind == "candidate":
+            await self.add_candidate(message)
+        elif kind in ("error", "bye", "peer-left"):
+            say({"page": self.name, "at": time.monotonic(), "kind": "room", "message": message})
 
 
 class Phone:
@@ -43,11 +65,19 @@ class Phone:
         value = await self.pages[page].call(name, *arguments)
         return {"value": value, "at": time.monotonic()}
 
+    async def join(self, page, url):
+        """Has the page's call made in a room; returns once it has a place."""
+        self.pages[page].room = room = Room(url, self.pages[page].take)
+        await room.enter()
+
     async def stats(self, page):
         return await self.pages[page].stats()
 
     async def close(self, page):
-        await self.pages.pop(page).close()
+        peer = self.pages.pop(page)
+        if peer.room:
+            await peer.room.leave()
+        await peer.close()
 
     async def shut(self):
         for page in list(self.pages):

@@ -8,6 +8,10 @@ class Capture:
     def __init__(self, packets):
         self.packets = packets
 
+    def on_port(self, port):
+        """Only what went to or from one port of this host."""
+        return Capture([p for p in self.packets if p[5 if p[1] == "in" else 3] == port])
+
     def times(self, direction, kind="rtp", start=0.0, end=math.inf):
         return [p[0] for p in self.packets if p[1] == direction and p[6] == kind and start <= p[0] <= end]
 
@@ -36,13 +40,13 @@ class Capture:
     def rate(self, direction, start, end, kind="rtp"):
         return self.count(direction, kind, start, end) / max(0.001, end - start)
 
-    def sources(self, start=0.0, kind=None):
-        """(address, port) of what came in, in order of appearance."""
+    def sources(self, start=0.0, end=math.inf, kind=None):
+        """(address, port) of what came in, with the time of its first packet."""
         seen = {}
         for p in self.packets:
-            if p[1] == "in" and p[0] >= start and (kind is None or p[6] == kind) and not p[6].startswith("icmp"):
+            if p[1] == "in" and start <= p[0] <= end and (kind is None or p[6] == kind) and not p[6].startswith("icmp"):
                 seen.setdefault((p[2], p[3]), p[0])
-        return list(seen)
+        return seen
 
     def own_ports(self, start=0.0):
         return sorted({p[3] for p in self.packets if p[1] == "out" and p[0] >= start and not p[6].startswith("icmp")})

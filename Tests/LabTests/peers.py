@@ -18,9 +18,9 @@ class PosternPeer:
     """A `postern call` whose signalling the lab carries."""
     name = "postern"
 
-    def __init__(self, binary, namespace, folder, arguments=(), where=None):
+    def __init__(self, binary, namespace, folder, arguments=(), where=None, sends=True, records=True):
         self.binary, self.namespace, self.folder, self.arguments = binary, namespace, folder, list(arguments)
-        self.where = where
+        self.where, self.sends, self.records = where, sends, records
         os.makedirs(folder, exist_ok=True)
         self.report_path, self.events_path = (os.path.join(folder, n) for n in ("report.json", "events.ndjson"))
         self.record_path = os.path.join(folder, "recorded.webm")
@@ -29,13 +29,22 @@ class PosternPeer:
         self.started_at = None
         self.states = []
 
+    async def enter(self, url):
+        """Starts the call in a room; the first thing it does there is its own to do."""
+        self.where = url
+        await self.start(False)
+
+    @property
+    def described_at(self):
+        return self.milestone("bothDescriptionsKnown")
+
     async def start(self, offers):
         where = self.where or ("stdio:offer" if offers else "stdio:answer")
         command = [self.binary, "call", where, "--report", self.report_path, "--events", self.events_path]
         command += self.arguments
-        if "--record" not in command:
+        if self.records:
             command += ["--record", self.record_path]
-        if "--send" not in command:
+        if self.sends:
             command += POSTERN_ARGUMENTS
         with open(os.path.join(self.folder, "command"), "w") as file:
             file.write(" ".join(command) + "\n")
@@ -231,13 +240,23 @@ class ChromiumPeer:
         self.browser, self.page = browser, page
         self.options = {"media": "device" if browser.grants_media else "canvas", **options}
         self.candidates, self.states = asyncio.Queue(), []
+        self.described_at, self.room_messages = None, []
 
     async def start(self, offers):
         await self.browser.agent.ask("open", page=self.page, options=self.options, timeout=40)
 
+    async def enter(self, url):
+        """Opens the page and takes a place in a room."""
+        await self.start(False)
+        await self.browser.agent.ask("join", page=self.page, url=url)
+
     def told(self, message):
         if message["kind"] == "candidate":
             self.candidates.put_nowait(message["candidate"] or {"candidate": None})
+        elif message["kind"] == "described":
+            self.described_at = message["at"]
+        elif message["kind"] == "room":
+            self.room_messages.append(message["message"])
         else:
             self.states.append((message["at"], message["state"]))
 
@@ -280,3 +299,56 @@ class ChromiumPeer:
         except (RuntimeError, asyncio.TimeoutError):
             pass
         self.browser.pages.pop(self.page, None)
+
+
+class Server:
+    """`postern serve` in a namespace. `answers`: it is the other side of every room."""
+
+    def __init__(self, binary, namespace, folder, arguments=(), answers=False):
+        self.binary, self.namespace, self.folder = binary, namespace, folder
+        self.recordings = os.path.join(folder, "calls")
+        os.makedirs(self.recordings, exist_ok=True)
+        self.arguments = ["--listen", "0.0.0.0:8099", "--open", *arguments]
+        if answers:
+            self.arguments += ["--answer", "test", *POSTERN_ARGUMENTS[2:], "--record", self.recordings]
+
+    async def start(self):
+        command = [self.binary, "serve", *self.arguments]
+        self.log = open(os.path.join(self.folder, "log"), "wb")
+        self.log.write((" ".join(command) + "\n").encode())
+        self.log.flush()
+        self.process = await asyncio.create_subprocess_exec(
+            *self.namespace.command(*command), stdin=asyncio.subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            preexec_fn=die_with_parent)
+        for _ in range(100):
+            if self.process.returncode is not None:
+                break
+            probe = self.namespace.run("sh", "-c", "cat /proc/net/tcp /proc/net/tcp6")
+            if any(line.split()[1].endswith(":1FA3") and line.split()[3] == "0A" for line in probe.splitlines()[1:]
+                   if ":" in line.split()[1]):
+                return self
+            await asyncio.sleep(0.1)
+        raise RuntimeError("postern serve did not listen: " + self.words())
+
+    def words(self):
+        with open(os.path.join(self.folder, "log")) as file:
+            return " | ".join(file.read().splitlines()[-3:])
+
+    async def stop(self):
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                await asyncio.wait_for(self.process.wait(), 15)
+            except asyncio.TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+        self.log.close()
+
+    def reports(self):
+        """Of its answered calls, in order of their file names."""
+        found = []
+        for name in sorted(os.listdir(self.recordings)):
+            if name.endswith(".json"):
+                with open(os.path.join(self.recordings, name)) as file:
+                    found.append(json.load(file))
+        return found

@@ -239,6 +239,11 @@ class Relay:
         self.flush_at_dtls = count
         return True
 
+    def measure_anew(self):
+        """The longest wait in the link's queue is looked for from now on."""
+        self.upward.longest_wait = self.downward.longest_wait = 0.0
+        return True
+
     def report(self):
         return {"flows": [flow.report() for flow in self.flows.values()], "closed": self.closed,
                 "refused": self.refused, "evicted": self.evicted, "expired": self.expired,
@@ -249,7 +254,8 @@ class Relay:
         commands = Commands()
         alive = [True]
         verbs = {"flush": self.flush, "rebind": self.rebind, "outage": self.outage, "change": self.change,
-                 "flush_on_dtls": self.flush_on_dtls, "report": self.report, "cut_streams": self.streams.cut,
+                 "flush_on_dtls": self.flush_on_dtls, "report": self.report, "measure_anew": self.measure_anew,
+                 "cut_streams": self.streams.cut,
                  "freeze_streams": self.streams.freeze}
 
         def command(_):

@@ -65,14 +65,14 @@ class Context:
         return PosternPeer(self.options.postern, bench.spaces[name], os.path.join(self.folder, f"{name}{number or ''}"),
                            arguments)
 
-    def inside(self, bench, number=0, arguments=()):
-        """Postern inside. With `--map` in its hands when the lab does not rewrite for it."""
+    def inside(self, bench, number=0, arguments=(), **options):
+        """Postern inside, on the ports of the pool."""
         first, last = bench.settings.pool
         arguments = list(arguments)
         if "--port-range" not in arguments and "--udp-port" not in arguments:
             arguments = ["--port-range", f"{first}-{last}"] + arguments
         return PosternPeer(self.options.postern, bench.spaces[bench.settings.inside],
-                           os.path.join(self.folder, f"inside{number or ''}"), arguments)
+                           os.path.join(self.folder, f"inside{number or ''}"), arguments, **options)
 
     async def call(self, bench, offerer="phone", rewrite=None, phone_candidates="none", phone=None, inside=None, **rest):
         """A call, started and not yet waited for."""

@@ -145,8 +145,7 @@ class Topology:
                 address = HIDDEN_PHONES[name] if has_nat else PHONES[name]
                 self[name].addresses(f"address add {address}/{prefix} dev eth0", f"route add default via {gateway}")
             if with_v6:
-                self[name].addresses(f"address add {PHONES6[name]}/64 dev eth0 nodad",
-                                     "-6 route add default via 2001:db8:1::1 dev eth0 onlink")
+                self[name].addresses(f"address add {PHONES6[name]}/64 dev eth0 nodad")
         if with_v6:
             self["front"].addresses(f"address add {FRONT6}/64 dev eth0 nodad")
         if has_nat:

@@ -245,12 +245,12 @@ extension CallSession {
         }
         opened?.close()
         guard kinds.count == 2, !options.media.passthrough else {
-            return try openSource(tracks: Set(kinds), audioCodec: audioCodec).map { source in
+            return try openSource(tracks: Set(kinds), audio: sections.audio).map { source in
                 [publisher(source, name: "postern-encode")]
             } ?? []
         }
         return try kinds.compactMap { kind in
-            try openSource(tracks: [kind], audioCodec: audioCodec).map { source in
+            try openSource(tracks: [kind], audio: sections.audio).map { source in
                 publisher(source, name: "postern-\(kind.rawValue)")
             }
         }
@@ -279,15 +279,10 @@ extension CallSession {
 
     func openKeyLog() -> FileHandle? {
         guard let path = ProcessInfo.processInfo.environment["SSLKEYLOGFILE"], !path.isEmpty else { return nil }
-        if !FileManager.default.fileExists(atPath: path) {
-            _ = FileManager.default.createFile(
-                atPath: path, contents: nil, attributes: [.posixPermissions: 0o600])
-        }
-        guard let handle = FileHandle(forWritingAtPath: path) else {
+        guard let handle = FileHandle(creating: path, permissions: 0o600, appending: true) else {
             reporter.log(.error, "SSLKEYLOGFILE \(path) cannot be written; keys are not logged")
             return nil
         }
-        _ = try? handle.seekToEnd()
         return handle
     }
 }

@@ -21,9 +21,9 @@ public final class EventLog {
             handle = .standardOutput
             return
         }
-        guard FileManager.default.createFile(atPath: path, contents: nil),
-            let handle = FileHandle(forWritingAtPath: path)
-        else { throw EventLogError(path: path, reason: "it cannot be written; check the folder and its permissions") }
+        guard let handle = FileHandle(creating: path) else {
+            throw EventLogError(path: path, reason: "it cannot be written; check the folder and its permissions")
+        }
         self.handle = handle
     }
 

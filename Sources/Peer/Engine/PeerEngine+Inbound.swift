@@ -70,6 +70,10 @@ extension PeerEngine {
         _ header: RTPHeader, packet: [UInt8], at now: Instant, into out: inout Output
     ) -> Route? {
         guard let session else { return nil }
+        guard !routes.retired.contains(header.ssrc) else {
+            counters.packetsDropped += 1
+            return nil
+        }
         func refuse(_ reason: String) {
             out.trace.append(
                 TraceEvent(
@@ -138,13 +142,18 @@ extension PeerEngine {
                 note(
                     frame.codec.kind == .video ? .firstVideoFrameReceived : .firstAudioFrameReceived, at: now,
                     into: &out)
-                out.events.append(.frame(frame, mid: mid))
                 receivers[at: position].lastFrameTimestamp = frame.timestamp
+                guard let placed = place(frame, from: position, at: now) else { continue }
+                out.events.append(.frame(placed, mid: mid))
                 if frame.codec == .vp8, receivers[at: position].wantsKeyframeToTurn(at: frame, now) {
                     enqueueFeedback(keyframeRequest(for: ssrc), at: now)
                 }
+                if let capture = receivers[at: position].waitingCapture {
+                    receivers[at: position].waitingCapture = nil
+                    tellCapture(capture, of: ssrc, mid: mid, into: &out)
+                }
                 if let report = receivers[at: position].takeWaitingReport() {
-                    out.events.append(.senderReport(mid: mid, ntp: report.ntp, timestamp: report.timestamp))
+                    tellReport(report, of: ssrc, mid: mid, into: &out)
                 }
             case .sendNACK(let lost):
                 enqueueFeedback(
@@ -160,15 +169,23 @@ extension PeerEngine {
                             mid: mid, event: event.event, digit: digit, length: event.length, isEnd: event.isEnd)),
                     at: now, into: &out)
             case .captureTime(let ntp, let timestamp):
-                out.events.append(.captureTime(mid: mid, ntp: ntp, timestamp: timestamp))
+                guard let placed = timelines.place(timestamp, of: ssrc, in: mid) else { continue }
+                out.events.append(.captureTime(mid: mid, ntp: ntp, timestamp: placed))
             }
         }
         receiveOutput.removeAll()
         flushFeedback(at: now, into: &out)
     }
 
+    private func tellCapture(
+        _ capture: (ntp: NTPTime, timestamp: Int64), of ssrc: SSRC, mid: String, into out: inout Output
+    ) {
+        guard let timestamp = timelines.place(capture.timestamp, of: ssrc, in: mid) else { return }
+        out.events.append(.captureTime(mid: mid, ntp: capture.ntp, timestamp: timestamp))
+    }
+
     /// PLI where it was agreed, else FIR (RFC 5104 §4.3.1), which numbers its commands.
-    private mutating func keyframeRequest(for ssrc: SSRC) -> RTCPPacket {
+    mutating func keyframeRequest(for ssrc: SSRC) -> RTCPPacket {
         guard receivers[ssrc]?.stream.configuration.keyframeRequests == .fullIntraRequest else {
             return .pictureLossIndication(PictureLossIndication(senderSSRC: feedbackSSRC, mediaSSRC: ssrc))
         }
@@ -256,7 +273,7 @@ extension PeerEngine {
         receivers[report.ssrc]?.stream.noteSenderReport(ntp: report.ntp, rtp: report.timestamp, at: now)
         receivers[report.ssrc]?.remote.note(report)
         if let mid = receivers[report.ssrc]?.mid, let known = receivers[report.ssrc]?.place(report) {
-            out.events.append(.senderReport(mid: mid, ntp: known.ntp, timestamp: known.timestamp))
+            tellReport(known, of: report.ssrc, mid: mid, into: &out)
         }
     }
 

@@ -17,7 +17,7 @@ import Primitives
 /// Sender reports say where the media clock stands at the instant of the report, not at the last frame. Round trips
 /// are measured against the instants at which we sent the reports, so steps of the wall clock do no harm.
 public struct SendStream: Sendable {
-    public let configuration: SendStreamConfiguration
+    public internal(set) var configuration: SendStreamConfiguration
     public internal(set) var statistics = SendStatistics()
     public internal(set) var remote = RemoteReception()
     /// Put into each packet whose frame does not tell its own, when the extension is negotiated.
@@ -30,9 +30,13 @@ public struct SendStream: Sendable {
     private var vp8: VP8PayloadFormat
     var clock: MediaClockMap
     var history: SendHistory
-    let templates: HeaderTemplates
+    var templates: HeaderTemplates
     private var lastCaptureTimeAt: Instant?
     private var lastQuarterTurns: UInt8 = 0
+    /// What is added to a frame's timestamp since the source was replaced.
+    var sourceOffset: Int64 = 0
+    var isSourceNew = false
+    var lastMedia: (time: Int64, at: Instant)?
     /// Media time at which the telephone event under way began.
     var toneBegan: Int64 = 0
     /// Whether the far end has reported on this stream, and so knows its media section.
@@ -77,8 +81,9 @@ public struct SendStream: Sendable {
             statistics.framesDiscarded += 1
             return
         }
-        clock.note(timestamp: frame.timestamp, at: frame.captured ?? now)
-        let timestamp = rtpTimestamp(of: frame.timestamp)
+        let mediaTime = mediaTime(of: frame, at: now)
+        clock.note(timestamp: mediaTime, at: frame.captured ?? now)
+        let timestamp = rtpTimestamp(of: mediaTime)
         let first = packets.count
         var template = template
         var captureTemplate: HeaderTemplate?
