@@ -76,7 +76,8 @@ public final class CallSession: Sendable {
     // MARK: What every kind of call needs
 
     /// Opens the source once to learn what it holds, before anything else is done: a bad file fails the command at once.
-    func openSource(tracks: Set<MediaKind>? = nil, audioCodec: Codec = .opus) throws -> (any MediaSource)? {
+    /// - Parameter audio: how the other side wants its audio, once it has said so.
+    func openSource(tracks: Set<MediaKind>? = nil, audio: AudioSendParameters? = nil) throws -> (any MediaSource)? {
         guard let path = options.send else { return nil }
         var source = SourceOptions()
         if let tracks { source.tracks = tracks }
@@ -87,7 +88,7 @@ public final class CallSession: Sendable {
         source.passthrough = options.media.passthrough
         source.loop = options.media.loop
         source.dtx = options.media.dtx
-        source.audioCodec = audioCodec
+        audio?.apply(to: &source)
         source.inputFormat = options.media.inputFormat
         do {
             return try MediaSources.open(path, options: source)

@@ -245,12 +245,12 @@ extension CallSession {
         }
         opened?.close()
         guard kinds.count == 2, !options.media.passthrough else {
-            return try openSource(tracks: Set(kinds), audioCodec: audioCodec).map { source in
+            return try openSource(tracks: Set(kinds), audio: sections.audio).map { source in
                 [publisher(source, name: "postern-encode")]
             } ?? []
         }
         return try kinds.compactMap { kind in
-            try openSource(tracks: [kind], audioCodec: audioCodec).map { source in
+            try openSource(tracks: [kind], audio: sections.audio).map { source in
                 publisher(source, name: "postern-\(kind.rawValue)")
             }
         }

@@ -105,6 +105,8 @@ struct SectionKinds: Sendable {
     var sent: [MediaKind: String] = [:]
     /// What frames of each sent kind must be encoded as; known once agreed.
     var codecs: [MediaKind: Codec] = [:]
+    /// How the other side wants its audio; `nil` before it has said so.
+    var audio: AudioSendParameters?
     /// Sections that may bring frames, by MID; of each kind the first.
     var received: [String: MediaKind] = [:]
 }
@@ -131,6 +133,7 @@ extension PeerConnection {
             if section.direction.sends, kinds.sent[kind] == nil {
                 kinds.sent[kind] = section.mid
                 kinds.codecs[kind] = section.sendCodecs.first { $0.codec.isMedia }?.codec
+                kinds.audio = kinds.audio ?? AudioSendParameters(section)
             }
             if section.direction.receives, !kinds.received.values.contains(kind) {
                 kinds.received[section.mid] = kind

@@ -28,6 +28,8 @@ import Primitives
         /// Sends nothing in silence: `encode` then gives `nil`.
         public var discontinuous = false
         public var variableBitrate = true
+        /// Hz: sound above half of it is not coded. `nil`: all of it is.
+        public var maximumPlaybackRate: Int?
 
         /// Speech tuning for mono and music tuning for stereo, as libwebrtc chooses.
         public init(channels: Int = 1, bitrate: Int? = nil) {
@@ -68,6 +70,7 @@ import Primitives
         set(OPUS_SET_DTX_REQUEST, configuration.discontinuous ? 1 : 0)
         set(OPUS_SET_VBR_REQUEST, configuration.variableBitrate ? 1 : 0)
         set(OPUS_SET_VBR_CONSTRAINT_REQUEST, 1)
+        if let rate = configuration.maximumPlaybackRate { set(OPUS_SET_MAX_BANDWIDTH_REQUEST, Self.bandwidth(rate)) }
         setBitrate(configuration.bitrate)
         setExpectedLoss(configuration.expectedLoss)
     }
@@ -99,6 +102,17 @@ import Primitives
             codec: .opus, payload: Array(packet.prefix(Int(length))),
             timestamp: Int64((Double(frame.time.nanoseconds) * 4.8e-5).rounded()), duration: Int64(frameSamples),
             marker: wasSilent && !isSilent)
+    }
+
+    /// The widest band that fits a playback rate (RFC 7587 §3.1.1).
+    private static func bandwidth(_ rate: Int) -> Int {
+        switch rate {
+        case ..<12_000: Int(OPUS_BANDWIDTH_NARROWBAND)
+        case ..<16_000: Int(OPUS_BANDWIDTH_MEDIUMBAND)
+        case ..<24_000: Int(OPUS_BANDWIDTH_WIDEBAND)
+        case ..<48_000: Int(OPUS_BANDWIDTH_SUPERWIDEBAND)
+        default: Int(OPUS_BANDWIDTH_FULLBAND)
+        }
     }
 
     /// Bits a second from the next frame on.

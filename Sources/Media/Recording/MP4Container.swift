@@ -49,7 +49,7 @@ final class MP4Container: RecordingContainer {
         guard let encoder else { return }
         var picture: VideoFrame?
         do {
-            picture = try decoder?.decode(frame.payload, time: frame.time)
+            picture = try decoder?.decode(frame.payload, time: frame.time)?.turned(quarters: frame.quarterTurns)
         } catch {
             undecodable += 1
         }

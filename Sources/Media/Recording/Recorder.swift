@@ -22,6 +22,8 @@ public final class Recorder {
     private var timeline: RecordingTimeline
     private var tracks: [MediaKind: RecorderTrack] = [:]
     private var notes: [String] = []
+    /// For files that copy frames; those that decode turn pictures themselves.
+    private let upright: UprightVideo?
     private var heldBytes = 0
     private var now: Instant?
     private var lastFlush: Instant?
@@ -59,6 +61,7 @@ public final class Recorder {
         self.options = options
         self.file = file
         self.container = container
+        upright = format == .webm || format == .matroska ? UprightVideo() : nil
         for expectation in expectations where tracks[expectation.kind] == nil {
             let isRecorded = Recorder.canRecord(expectation, in: format)
             tracks[expectation.kind] = RecorderTrack(expectation, isRecorded: isRecorded, options: options)
@@ -80,6 +83,10 @@ public final class Recorder {
         try checkRunning()
         let arrival = frame.arrival ?? now ?? .zero
         now = Swift.max(now ?? arrival, arrival)
+        guard let frame = upright == nil ? frame : upright?.apply(to: frame) else {
+            _ = drop(kind)
+            return
+        }
         guard let waiting = admit(frame, kind, arrival) else { return }
         if tracks[kind]?.held.isFull == true || heldBytes > options.heldBytes { try run(isForced: true) }
         heldBytes += frame.payload.count
@@ -172,6 +179,9 @@ extension Recorder {
             if let size = header.keyframeSize, size.width < 2 || size.height < 2 { return drop(kind) }
             waiting.isKeyframe = header.isKeyframe
             waiting.size = header.keyframeSize
+            if upright == nil, frame.quarterTurns & 1 == 1 {
+                waiting.size = waiting.size.map { VideoSize($0.height, $0.width) }
+            }
         default:
             guard !frame.payload.isEmpty else { return drop(kind) }
             ticks = Int64(frame.payload.count)
@@ -267,7 +277,8 @@ extension Recorder {
             heldBytes -= head.frame.payload.count
             let frame = RecordedFrame(
                 codec: head.frame.codec, payload: head.frame.payload, time: head.time, duration: head.duration,
-                isKeyframe: head.isKeyframe, followsLoss: head.frame.followsLoss, size: head.size)
+                isKeyframe: head.isKeyframe, followsLoss: head.frame.followsLoss, size: head.size,
+                quarterTurns: upright == nil ? head.frame.quarterTurns : 0)
             try container.write(frame)
             isDirty = true
             tracks[kind]?.count(frame)
@@ -294,6 +305,12 @@ extension Recorder {
             }
         }
         if container.undecodable > 0 { note("\(container.undecodable) frames could not be decoded") }
+        if let upright, upright.turnedFrames > 0 {
+            note("\(upright.turnedFrames) pictures came on their side and were turned upright, which encodes them anew")
+        }
+        if let upright, upright.sidewaysFrames > 0 {
+            note("\(upright.sidewaysFrames) pictures are on their side: the camera was turned between two keyframes")
+        }
         if timeline.hasWrongReports { note("sender reports contradicted the arrivals and were not used") }
         summary.duration = summary.tracks.compactMap(\.end).max() ?? .zero
         summary.bytes = file?.size ?? 0

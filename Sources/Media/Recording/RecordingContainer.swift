@@ -11,6 +11,8 @@ struct RecordedFrame {
     var followsLoss: Bool
     /// Keyframes only.
     var size: VideoSize?
+    /// Clockwise quarter turns that whoever decodes it is to make.
+    var quarterTurns: UInt8 = 0
 
     var kind: MediaKind { codec.kind }
     var end: TimeDelta { time + duration }

@@ -30,7 +30,7 @@ final class Y4MContainer: RecordingContainer {
     func write(_ frame: RecordedFrame) throws(RecordingError) {
         let decoded: VideoFrame?
         do {
-            decoded = try decoder?.decode(frame.payload)
+            decoded = try decoder?.decode(frame.payload)?.turned(quarters: frame.quarterTurns)
         } catch {
             undecodable += 1
             return

@@ -66,6 +66,9 @@ final class EncodingSource: MediaSource {
                         channels: audio.channels, bitrate: options.audioBitrate)
                     configuration.frameDuration = options.opusFrameDuration
                     configuration.discontinuous = options.dtx
+                    configuration.variableBitrate = !options.opusConstantBitrate
+                    configuration.maximumPlaybackRate = options.opusMaximumPlaybackRate
+                    configuration.inBandFEC = options.opusInBandFEC
                     audioEncoder = .opus(try OpusEncoder(configuration))
                 }
                 description.audio = SourceDescription.Audio(
@@ -169,14 +172,16 @@ final class EncodingSource: MediaSource {
         switch audioEncoder {
         case .opus(let encoder):
             do throws(CodecError) {
-                return try encoder.encode(frame)
+                var encoded = try encoder.encode(frame)
+                encoded?.audioLevel = frame.level
+                return encoded
             } catch {
                 throw MediaError(.encoderFailed, path: path, "the sound at \(frame.time) cannot be encoded: \(error).")
             }
         case .g711(let law, let codec):
             return EncodedFrame(
                 codec: codec, payload: law.encode(frame.int16),
-                timestamp: Int64((Double(frame.time.nanoseconds) * 8e-6).rounded()), duration: Int64(frame.count))
+                timestamp: Int64((Double(frame.time.nanoseconds) * 8e-6).rounded()), duration: Int64(frame.count), audioLevel: frame.level)
         case nil:
             return nil
         }

@@ -48,9 +48,10 @@ public enum MediaSources {
 }
 
 extension SourceOptions {
-    /// The rate the audio encoder wants, and the samples in each of its frames. G.711 goes in frames of 20 ms.
+    /// The rate the audio encoder wants, and the samples in each of its frames.
     var audioShape: (sampleRate: Int, frameSamples: Int) {
-        audioCodec == .opus ? (48_000, Int(opusFrameDuration.microseconds * 48 / 1_000)) : (8_000, 160)
+        audioCodec == .opus ? (48_000, Int(opusFrameDuration.microseconds * 48 / 1_000)) 
+            : (8_000, Int(g711FrameDuration.microseconds * 8 / 1_000))
     }
 
     func validate(path: String) throws(MediaError) {
@@ -69,6 +70,9 @@ extension SourceOptions {
         }
         if ![2_500, 5_000, 10_000, 20_000, 40_000, 60_000].contains(opusFrameDuration.microseconds) {
             throw refuse("Opus frames last 2.5, 5, 10, 20, 40 or 60 ms, not \(opusFrameDuration).")
+        }
+        if ![10_000, 20_000, 30_000, 40_000, 60_000].contains(g711FrameDuration.microseconds) {
+            throw refuse("G.711 goes in packets of 10, 20, 30, 40 or 60 ms, not \(g711FrameDuration).")
         }
         if passthrough && path == "test" {
             throw MediaError(

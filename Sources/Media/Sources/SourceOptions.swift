@@ -25,6 +25,12 @@ public struct SourceOptions: Sendable, Hashable {
     /// Opus sends nothing in silence.
     public var dtx = false
     public var opusFrameDuration: TimeDelta = .milliseconds(20)
+    /// A packet of G.711: 10, 20, 30, 40 or 60 ms.
+    public var g711FrameDuration: TimeDelta = .milliseconds(20)
+    public var opusConstantBitrate = false
+    /// Hz: what is above half of it is not coded. `nil`: everything is.
+    public var opusMaximumPlaybackRate: Int?
+    public var opusInBandFEC = true
     /// VP8's speed: -16 (fastest) to -1.
     public var cpuUsed = -6
     /// Threads of the VP8 encoder and of the file's decoder. `nil`: 1 for the encoder, whose threads wait for each other by

@@ -145,6 +145,13 @@ extension PeerEngine {
                 receivers[at: position].lastFrameTimestamp = frame.timestamp
                 guard let placed = place(frame, from: position, at: now) else { continue }
                 out.events.append(.frame(placed, mid: mid))
+                if frame.codec == .vp8, receivers[at: position].wantsKeyframeToTurn(at: frame, now) {
+                    enqueueFeedback(keyframeRequest(for: ssrc), at: now)
+                }
+                if let capture = receivers[at: position].waitingCapture {
+                    receivers[at: position].waitingCapture = nil
+                    tellCapture(capture, of: ssrc, mid: mid, into: &out)
+                }
                 if let report = receivers[at: position].takeWaitingReport() {
                     tellReport(report, of: ssrc, mid: mid, into: &out)
                 }
@@ -168,6 +175,13 @@ extension PeerEngine {
         }
         receiveOutput.removeAll()
         flushFeedback(at: now, into: &out)
+    }
+
+    private func tellCapture(
+        _ capture: (ntp: NTPTime, timestamp: Int64), of ssrc: SSRC, mid: String, into out: inout Output
+    ) {
+        guard let timestamp = timelines.place(capture.timestamp, of: ssrc, in: mid) else { return }
+        out.events.append(.captureTime(mid: mid, ntp: capture.ntp, timestamp: timestamp))
     }
 
     /// PLI where it was agreed, else FIR (RFC 5104 §4.3.1), which numbers its commands.

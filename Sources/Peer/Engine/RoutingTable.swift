@@ -98,7 +98,12 @@ struct ReceiverState: Sendable {
     var remote = RemoteTransmission()
     /// The extended timestamp of the last frame given out: what a report's 32-bit timestamp is extended by.
     var lastFrameTimestamp: Int64?
+    /// A capture time that waits for the next frame.
+    var waitingCapture: (ntp: NTPTime, timestamp: Int64)?
     private var waitingReport: SenderReport?
+    private var lastQuarterTurns: UInt8 = 0
+    private var turnAskedAt: Instant?
+    private var awaitsKeyframeToTurn = false
     private var fullIntraCommand: UInt8 = 0
 
     /// A report's times in the terms of the frames; kept until there is a frame to compare with.
@@ -115,6 +120,20 @@ struct ReceiverState: Sendable {
         guard let report = waitingReport else { return nil }
         waitingReport = nil
         return place(report)
+    }
+
+    /// Whether a camera was turned between two keyframes: whoever copies frames can begin to turn them at one only. Asked
+    /// for twice a second at most, until one comes.
+    mutating func wantsKeyframeToTurn(at frame: EncodedFrame, _ now: Instant) -> Bool {
+        if frame.isKeyframe {
+            awaitsKeyframeToTurn = false
+        } else if frame.quarterTurns != lastQuarterTurns {
+            awaitsKeyframeToTurn = true
+        }
+        lastQuarterTurns = frame.quarterTurns
+        guard awaitsKeyframeToTurn, turnAskedAt.map({ now - $0 >= .milliseconds(500) }) ?? true else { return false }
+        turnAskedAt = now
+        return true
     }
 
     mutating func nextFullIntraCommand() -> UInt8 {

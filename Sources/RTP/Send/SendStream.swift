@@ -73,7 +73,7 @@ public struct SendStream: Sendable {
     /// Turns a frame into packets. Video is cut to fit; audio is one packet whatever its size, for it cannot be cut
     /// (RFC 7587 §4.2). While a telephone event sounds, audio is silent (RFC 4733 §2.2).
     /// - Parameter captured: our wall clock when the frame was captured. Goes with the first packet of a frame once a
-    ///   second, and until the far end has reported on the stream, where the extension was agreed.
+    ///   second, and with the first few frames, where the extension was agreed.
     public mutating func packetize(
         _ frame: EncodedFrame, captured: NTPTime? = nil, at now: Instant, into packets: inout [OutboundPacket]
     ) {
@@ -93,19 +93,19 @@ public struct SendStream: Sendable {
         }
         if configuration.codec == .vp8 {
             if frame.isKeyframe { template = templates.full }
-            let rtxRoom = configuration.retransmission == nil ? 0 : 2
-            let plan = FragmentPlan(
-                length: frame.payload.count,
-                maximum: configuration.maximumPacketSize
-                    - Swift.max((captureTemplate ?? template).bytes.count, templates.oriented?.bytes.count ?? 0)
-                    - VP8PayloadFormat.descriptorLength - rtxRoom)
-            let pictureID = vp8.takePictureID()
             // The orientation goes with the last packet, of keyframes, while it is not upright and when it changes
             // (3GPP TS 26.114 §7.4.5; a frame of one packet tells its capture time another time).
             let turns = frame.quarterTurns & 3
             var orientedTemplate: HeaderTemplate?
             if frame.isKeyframe || turns != 0 || turns != lastQuarterTurns { orientedTemplate = templates.oriented }
             lastQuarterTurns = turns
+            let rtxRoom = configuration.retransmission == nil ? 0 : 2
+            let headerRoom = Swift.max(
+                (captureTemplate ?? template).bytes.count, orientedTemplate?.bytes.count ?? 0)
+            let plan = FragmentPlan(
+                length: frame.payload.count,
+                maximum: configuration.maximumPacketSize - headerRoom - VP8PayloadFormat.descriptorLength - rtxRoom)
+            let pictureID = vp8.takePictureID()
             for index in 0..<plan.count {
                 let isLast = index == plan.count - 1
                 let special = isLast ? orientedTemplate : nil
@@ -141,7 +141,7 @@ public struct SendStream: Sendable {
     }
 
     private func isCaptureTimeDue(at now: Instant) -> Bool {
-        guard isKnown, let last = lastCaptureTimeAt else { return true }
+        guard statistics.framesSent >= 4, let last = lastCaptureTimeAt else { return true }
         return now - last >= .milliseconds(1_000)
     }
 
