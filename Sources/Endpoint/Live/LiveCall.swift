@@ -97,6 +97,7 @@ struct LiveCall {
         var meter = StatusMeter(start: connected)
         var lastStatus = connected
         var lostAt: Instant?
+        var closedAt: Instant?
         while true {
             let now = loop.now
             let journals = peers.map(\.live.journal)
@@ -105,7 +106,11 @@ struct LiveCall {
             // A lost path may come back, by itself or with a restart: it gets the time that a new call would get.
             lostAt = journals.contains(where: \.isWithoutPath) ? lostAt ?? now : nil
             if let lostAt, now - lostAt > session.options.setupTimeout { return .failed }
-            if journals.contains(where: \.wasClosedByPeer) || signaling().isOver { return .closedByPeer }
+            // A page that is loaded anew says goodbye like one that is left; whether it comes back its place tells.
+            let progress = signaling()
+            closedAt = journals.contains(where: \.wasClosedByPeer) ? closedAt ?? now : nil
+            if progress.isOver { return .closedByPeer }
+            if let closedAt, now - closedAt >= progress.returnPatience { return .closedByPeer }
             let publishers = peers.flatMap(\.live.publishers)
             // What is sent ends by its own media clock, to the frame; who only receives looks at the clock.
             if publishers.isEmpty, let duration = session.options.duration, now - connected >= duration {

@@ -6,6 +6,7 @@ import Synchronization
 final class ResidentTransport: SignalingTransport {
     let inputs: AsyncStream<SignalingInput>
     let isStrict = false
+    let returnPatience = roomReturnPatience
     private let resident: Resident
     private let task: Task<Void, Never>
 

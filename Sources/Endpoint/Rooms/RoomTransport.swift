@@ -10,6 +10,7 @@ import Synchronization
 final class RoomTransport: SignalingTransport {
     let inputs: AsyncStream<SignalingInput>
     let isStrict = false
+    let returnPatience = roomReturnPatience
     private let continuation: AsyncStream<SignalingInput>.Continuation
     private let options: RoomOptions
     private let reporter: any CallReporter

@@ -64,6 +64,7 @@ final class SignalingDriver: Sendable {
         self.media = media
         self.reporter = reporter
         self.clock = clock
+        state.withLock { $0.progress.returnPatience = transport.returnPatience }
         (work, workContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(4_096))
     }
 
@@ -107,7 +108,11 @@ final class SignalingDriver: Sendable {
                 state.progress.peerCame = state.progress.peerCame ?? clock()
                 state.isPolite = polite
             }
-            if offers, !isBack { try await offerIfDue() }
+            if isBack, side.journal.wasClosedByPeer {
+                try await offerAnew()
+            } else if offers, !isBack {
+                try await offerIfDue()
+            }
         case .message(let message): try await take(message)
         case .malformed(let error):
             guard transport.isStrict, !side.journal.wasConnected else {
@@ -208,6 +213,14 @@ final class SignalingDriver: Sendable {
         try media.prepareRecording(await connection.offeredSections())
         note(.offered)
         describe(.offer(offer.serialized))
+    }
+
+    /// The other side is back with nothing of what stood, like a page that was loaded anew. Its answer names another
+    /// certificate, and a new association takes the place of the one it closed (RFC 8842 §5.2).
+    private func offerAnew() async throws {
+        guard await connection.signalingState == .stable else { return }
+        reporter.log(.info, "the other side is back; the call is offered to it anew")
+        describe(.offer(try await connection.offer(iceRestart: true).serialized))
     }
 
     private func restart() async throws {

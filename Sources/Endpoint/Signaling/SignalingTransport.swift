@@ -6,6 +6,9 @@ protocol SignalingTransport: Sendable {
     var inputs: AsyncStream<SignalingInput> { get }
     /// Whether what cannot be read fails a call that does not stand yet. Where anyone may write, it does not.
     var isStrict: Bool { get }
+    /// How long the other side's place is kept where it went away without a goodbye: so long it may come back to a
+    /// connection that it closed, as a page does that is loaded anew.
+    var returnPatience: TimeDelta { get }
     /// When it came to stand.
     var phases: [SignalingPhase: Instant] { get }
     /// Says something to the other side, in order, from any thread. Never blocks.
@@ -16,7 +19,11 @@ protocol SignalingTransport: Sendable {
 
 extension SignalingTransport {
     var phases: [SignalingPhase: Instant] { [:] }
+    var returnPatience: TimeDelta { .zero }
 }
+
+/// A room keeps a place for ten seconds (Docs/signaling.md); the word that it is given up takes a moment more.
+let roomReturnPatience = TimeDelta.seconds(12)
 
 /// What comes over signalling.
 enum SignalingInput: Sendable {
@@ -36,5 +43,7 @@ struct SignalingProgress: Sendable {
     var peerCame: Instant?
     /// The other side hung up or left.
     var isOver = false
+    /// See `SignalingTransport.returnPatience`.
+    var returnPatience = TimeDelta.zero
     var failure: CallSetupError?
 }
