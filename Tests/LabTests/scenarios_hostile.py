@@ -10,7 +10,7 @@ from LabTests.scenarios_moving import standing
 from LabTests.scenarios_setup import ROLES, frames
 from LabTests.topology import FRONT, INSIDE, PHONES
 
-UFRAG, PASSWORD = "labphone", "a-password-of-the-lab-phone"
+UFRAG, PASSWORD = "labphone", "aPasswordOfTheLabPhone1234"
 _SDP = """v=0
 o=- 1 1 IN IP4 127.0.0.1
 s=-
