@@ -70,7 +70,9 @@ struct Soak {
 
     private func problems(of call: SoakCall, grown: (resident: Int, allocated: Int)) -> [String] {
         var problems: [String] = []
-        if grown.resident > Self.residentBound { problems.append("resident memory grew by \(grown.resident >> 10) KiB") }
+        if grown.resident > Self.residentBound {
+            problems.append("resident memory grew by \(grown.resident >> 10) KiB")
+        }
         if grown.allocated > Self.allocatedBound {
             problems.append("allocated memory grew by \(grown.allocated >> 10) KiB")
         }
@@ -83,7 +85,9 @@ struct Soak {
                     "  \(name) received \(mine.received) of \(theirs.sent) \(mine.kind) frames, longest gap"
                         + " \(Int(mine.longestGap.seconds * 1_000)) ms")
                 if share < 0.995 { problems.append("\(name) received \(share * 100) % of the \(mine.kind)") }
-                if mine.wrong > 0 { problems.append("\(name): \(mine.wrong) \(mine.kind) frames damaged or out of order") }
+                if mine.wrong > 0 {
+                    problems.append("\(name): \(mine.wrong) \(mine.kind) frames damaged or out of order")
+                }
                 if mine.longestGap > .seconds(2) { problems.append("\(name)'s \(mine.kind) stalled") }
             }
         }

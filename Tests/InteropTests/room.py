@@ -3,6 +3,7 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import urllib.request
 
 
@@ -58,7 +59,9 @@ class Server(Program):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.port = port or free_port(family, host)
         self.place = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-        self.url, self.rooms = "http://" + self.place, f"ws://{self.place}/room/"
+        self.is_secure = any(one.startswith("--tls") for one in arguments)
+        self.url = f"http{'s' * self.is_secure}://{self.place}"
+        self.rooms = f"ws{'s' * self.is_secure}://{self.place}/room/"
 
     async def start(self):
         await self.launch([self.binary, "serve", "--listen", self.place] + self.arguments,
@@ -74,7 +77,8 @@ class Server(Program):
         raise RuntimeError("postern serve does not answer /healthz: " + self.said()[-400:])
 
     def get(self, path):
-        with urllib.request.urlopen(self.url + path, timeout=2) as answer:
+        context = ssl._create_unverified_context() if self.is_secure else None
+        with urllib.request.urlopen(self.url + path, timeout=2, context=context) as answer:
             return answer.read().decode()
 
 

@@ -144,15 +144,23 @@ class RoomPage:
 
     async def picture(self):
         """How much there is to see in the remote picture: the standard deviation of its green."""
-        return await self.evaluate(r"""(() => {
+        # A headless tab composes nothing on its own: frames are looked at when they are presented, the first of which may be blank.
+        await self.command("Page.bringToFront")
+        return await self.evaluate(r"""new Promise(done => {
           const video = document.getElementById('remote');
-          if (!video.videoWidth) return 0;
-          const canvas = document.createElement('canvas'); canvas.width = 160; canvas.height = 120;
-          const pen = canvas.getContext('2d'); pen.drawImage(video, 0, 0, 160, 120);
-          const data = pen.getImageData(0, 0, 160, 120).data; let sum = 0, square = 0;
-          for (let i = 0; i < data.length; i += 4) { sum += data[i + 1]; square += data[i + 1] ** 2; }
-          return Math.sqrt(Math.max(0, square / (data.length / 4) - (sum / (data.length / 4)) ** 2));
-        })()""")
+          if (!video.videoWidth) return done(0);
+          let most = 0, left = 6;
+          const look = () => {
+            const canvas = document.createElement('canvas'); canvas.width = 160; canvas.height = 120;
+            const pen = canvas.getContext('2d'); pen.drawImage(video, 0, 0, 160, 120);
+            const data = pen.getImageData(0, 0, 160, 120).data; let sum = 0, square = 0;
+            for (let i = 0; i < data.length; i += 4) { sum += data[i + 1]; square += data[i + 1] ** 2; }
+            most = Math.max(most, Math.sqrt(Math.max(0, square / (data.length / 4) - (sum / (data.length / 4)) ** 2)));
+            if (most > 5 || --left === 0) done(most); else video.requestVideoFrameCallback(look);
+          };
+          video.requestVideoFrameCallback(look);
+          setTimeout(() => done(most), 2000);
+        })""")
 
     async def listen_for_digits(self):
         return await self.evaluate(LISTEN)

@@ -55,7 +55,7 @@ public struct CallSetupError: Error, CustomStringConvertible {
 
 /// One run of the command line: opens what is to be sent and recorded, holds the call, reports.
 ///
-/// The kinds of call are in extensions: `runLoopback` and `runStdio` over sockets, `runVirtualLoopback` in simulated time.
+/// The kinds of call are in extensions: `runLoopback`, `runStdio` and `runRoom` over sockets, `runVirtualLoopback` in simulated time.
 public final class CallSession: Sendable {
     public let options: CallOptions
     let reporter: any CallReporter
@@ -96,13 +96,20 @@ public final class CallSession: Sendable {
         }
     }
 
-    func openRecording(kinds: [String: MediaKind]) throws -> RecordingSession? {
+    /// - Parameter allowsMore: whether other kinds may come later, which then need their place in the file.
+    func openRecording(kinds: [String: MediaKind], allowsMore: Bool = false) throws -> RecordingSession? {
         guard let path = options.record else { return nil }
         do {
-            return try RecordingSession(path: path, kinds: kinds)
+            return try RecordingSession(path: path, kinds: kinds, later: allowsMore ? held(path) : [])
         } catch {
             throw CallSetupError("--record \(error)", status: .recording)
         }
+    }
+
+    /// The kinds of media a file of this name can hold.
+    private func held(_ path: String) -> Set<MediaKind> {
+        guard let format = RecordingFormat(path: path) else { return [] }
+        return Set(([.opus, .vp8] as [Codec]).filter { format.holds($0) }.map(\.kind))
     }
 
     /// The kinds of media a source brings, in the order of their m-sections.

@@ -48,6 +48,8 @@ public struct ICEAgent: Sendable {
     var context: CheckContext
     var current: CheckList
     var previous: CheckList?
+    /// Set between a restart of ours and the other side's credentials for it.
+    var restartPoint: RestartPoint?
     var gatherer = Gatherer()
     var bases: [LocalBase] = []
     var foundations: [String] = []

@@ -167,6 +167,7 @@ extension ICEAgent {
     public mutating func restart(credentials: ICECredentials? = nil, at now: Instant, into out: inout Output) {
         guard connectionState != .closed else { return }
         begin(at: now, into: &out)
+        rememberRestartPoint()
         beginGeneration(credentials, at: now, into: &out)
         settle(at: now, into: &out)
     }
@@ -174,8 +175,9 @@ extension ICEAgent {
     mutating func beginGeneration(
         _ credentials: ICECredentials?, at now: Instant, into out: inout Output
     ) {
-        // Of the two only one can be in use; it is the one worth keeping.
-        if previous?.sendingID == nil || current.sendingID != nil { previous = current }
+        // Of the two only one can be in use; it is the one worth keeping. One that was never agreed to is not.
+        let isAgreed = current.remote != nil || previous == nil
+        if isAgreed, previous?.sendingID == nil || current.sendingID != nil { previous = current }
         previous?.patienceEnd = nil
         current = CheckList(
             credentials: credentials ?? ICECredentials(using: &context.random),

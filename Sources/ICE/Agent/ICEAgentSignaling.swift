@@ -6,8 +6,12 @@ extension ICEAgent {
     private static let slowestPacing: TimeDelta = .milliseconds(500)
 
     /// The other side's credentials. The same ones again change nothing; others than before are its restart.
+    ///
+    /// - Parameter localCredentials: ours for the generation that such a restart begins, where they were told the other
+    ///   side already; `nil` for new ones.
     public mutating func setRemoteDescription(
-        credentials: ICECredentials, isLite: Bool, pacing: TimeDelta? = nil, at now: Instant, into out: inout Output
+        credentials: ICECredentials, isLite: Bool, pacing: TimeDelta? = nil, localCredentials: ICECredentials? = nil,
+        at now: Instant, into out: inout Output
     ) {
         guard connectionState != .closed else { return }
         guard (1...256).contains(credentials.ufrag.utf8.count), (1...256).contains(credentials.password.utf8.count)
@@ -22,7 +26,8 @@ extension ICEAgent {
         }
         let isRestart = current.remote != nil
         let waiting = earlyCandidates
-        if isRestart { beginGeneration(nil, at: now, into: &out) }
+        if isRestart { beginGeneration(localCredentials, at: now, into: &out) }
+        restartPoint = nil
         current.remote = CheckList.RemoteParameters(
             credentials: credentials, key: MessageIntegrityKey(password: credentials.password), isLite: isLite)
         current.checkInterval = max(configuration.checkInterval, min(pacing ?? .zero, Self.slowestPacing))

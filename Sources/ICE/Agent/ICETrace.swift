@@ -38,6 +38,8 @@ public enum ICETrace: Hashable, Sendable {
     case serverFailed(url: String, base: TransportAddress, reason: String)
     case roleSwitched(to: ICERole, because: String)
     case restarted(local: ICECredentials)
+    /// A restart was taken back: these credentials are in force again.
+    case restartRolledBack(local: ICECredentials)
     case timer(ICETimer)
     case failed(ICEFailure)
 }
@@ -77,6 +79,7 @@ extension ICETrace: CustomStringConvertible {
         case .serverFailed(let url, let base, let reason): "\(url) from \(base): \(reason)"
         case .roleSwitched(let role, let why): "now \(role): \(why)"
         case .restarted(let credentials): "restarted, \(credentials)"
+        case .restartRolledBack(let credentials): "restart taken back, \(credentials)"
         case .timer(let timer): "timer: \(timer)"
         case .failed(let failure): "failed: \(failure)"
         }

@@ -70,6 +70,10 @@ extension PeerEngine {
         _ header: RTPHeader, packet: [UInt8], at now: Instant, into out: inout Output
     ) -> Route? {
         guard let session else { return nil }
+        guard !routes.retired.contains(header.ssrc) else {
+            counters.packetsDropped += 1
+            return nil
+        }
         func refuse(_ reason: String) {
             out.trace.append(
                 TraceEvent(
@@ -138,10 +142,11 @@ extension PeerEngine {
                 note(
                     frame.codec.kind == .video ? .firstVideoFrameReceived : .firstAudioFrameReceived, at: now,
                     into: &out)
-                out.events.append(.frame(frame, mid: mid))
                 receivers[at: position].lastFrameTimestamp = frame.timestamp
+                guard let placed = place(frame, from: position, at: now) else { continue }
+                out.events.append(.frame(placed, mid: mid))
                 if let report = receivers[at: position].takeWaitingReport() {
-                    out.events.append(.senderReport(mid: mid, ntp: report.ntp, timestamp: report.timestamp))
+                    tellReport(report, of: ssrc, mid: mid, into: &out)
                 }
             case .sendNACK(let lost):
                 enqueueFeedback(
@@ -157,7 +162,8 @@ extension PeerEngine {
                             mid: mid, event: event.event, digit: digit, length: event.length, isEnd: event.isEnd)),
                     at: now, into: &out)
             case .captureTime(let ntp, let timestamp):
-                out.events.append(.captureTime(mid: mid, ntp: ntp, timestamp: timestamp))
+                guard let placed = timelines.place(timestamp, of: ssrc, in: mid) else { continue }
+                out.events.append(.captureTime(mid: mid, ntp: ntp, timestamp: placed))
             }
         }
         receiveOutput.removeAll()
@@ -165,7 +171,7 @@ extension PeerEngine {
     }
 
     /// PLI where it was agreed, else FIR (RFC 5104 §4.3.1), which numbers its commands.
-    private mutating func keyframeRequest(for ssrc: SSRC) -> RTCPPacket {
+    mutating func keyframeRequest(for ssrc: SSRC) -> RTCPPacket {
         guard receivers[ssrc]?.stream.configuration.keyframeRequests == .fullIntraRequest else {
             return .pictureLossIndication(PictureLossIndication(senderSSRC: feedbackSSRC, mediaSSRC: ssrc))
         }
@@ -253,7 +259,7 @@ extension PeerEngine {
         receivers[report.ssrc]?.stream.noteSenderReport(ntp: report.ntp, rtp: report.timestamp, at: now)
         receivers[report.ssrc]?.remote.note(report)
         if let mid = receivers[report.ssrc]?.mid, let known = receivers[report.ssrc]?.place(report) {
-            out.events.append(.senderReport(mid: mid, ntp: known.ntp, timestamp: known.timestamp))
+            tellReport(known, of: report.ssrc, mid: mid, into: &out)
         }
     }
 

@@ -162,13 +162,19 @@ struct SenderState: Sendable {
     let ssrc: SSRC
     let kind: MediaKind
     /// Whether packets are repeated plainly, under their own SSRC, because RTX was not agreed.
-    let repeatsPlainly: Bool
+    private(set) var repeatsPlainly: Bool
 
     init(stream: SendStream) {
         self.stream = stream
         ssrc = stream.configuration.ssrc
         kind = stream.configuration.codec.kind
         repeatsPlainly = stream.configuration.retransmission == nil
+    }
+
+    /// Takes over what a renegotiation changed.
+    mutating func adopt(_ settings: SendStreamConfiguration) {
+        stream.adopt(settings)
+        repeatsPlainly = settings.retransmission == nil
     }
 
     /// Whether this frame is the first.

@@ -33,6 +33,13 @@ public struct PeerEngine {
     let wallClock: WallClock
 
     var negotiator: Negotiator
+    var perfectNegotiation = PerfectNegotiation()
+    /// New ICE credentials of ours in a description that was created and not set.
+    var promisedCredentials: ICECredentials?
+    /// Those in force when a restart was asked for; any others fulfil it.
+    var credentialsToReplace: ICECredentials?
+    var deferredRestart: DeferredRestart?
+    var isNegotiationNeededTold = false
     var ice: ICEAgent
     var iceOutput = ICEAgent.Output()
     var dtls: DTLSTransport?
@@ -50,6 +57,7 @@ public struct PeerEngine {
     var senders = StreamTable<String, SenderState>()
     var receivers = StreamTable<SSRC, ReceiverState>()
     var routes = RoutingTable()
+    var timelines = TrackTimelines()
     var reports: ReportScheduler
     /// Feedback that waits for its turn.
     var waitingFeedback: [RTCPPacket] = []

@@ -28,6 +28,8 @@ public enum PeerEvent: Sendable {
     case captureTime(mid: String, ntp: NTPTime, timestamp: Int64)
     /// The other side cannot decode and asks for a keyframe (PLI or FIR).
     case keyframeRequested(mid: String)
+    /// Transceivers changed so that an exchange is due (W3C `negotiationneeded`): make an offer. Told once until then.
+    case negotiationNeeded
     /// What the encoders together may use, in bit/s, from congestion control.
     case targetBitrate(Int)
     /// The fraction of our packets the other side misses, 0 ... 1, for the encoder's in-band FEC.

@@ -25,6 +25,8 @@ public struct TraceEvent: Sendable {
 public enum PeerTrace: Hashable, Sendable {
     case localDescription(type: String)
     case remoteDescription(type: String)
+    /// An offer that met our own, or an answer to none.
+    case remoteDescriptionIgnored(type: String, reason: String)
     case remoteCandidateIgnored(candidate: String, reason: String)
     /// A name in a candidate was looked up; no addresses: it could not be.
     case remoteNameResolved(name: String, addresses: [String], reason: String)

@@ -16,8 +16,8 @@ public protocol PeerConnectionObserver: AnyObject, Sendable {
 /// callback enters with `assumeIsolated` once for a whole batch. Frames come from encoders' threads by `submit`, which
 /// never blocks and refuses when too many wait.
 public actor PeerConnection {
-    private let loop: IOLoop
-    private var engine: PeerEngine
+    let loop: IOLoop
+    var engine: PeerEngine
     private var sockets: [TransportAddress: any MediaSocket] = [:]
     private let observer: any PeerConnectionObserver
     private var timer: LoopTimer?
@@ -70,54 +70,6 @@ public actor PeerConnection {
         turn { $0.setAddressMapping(mapping, at: $1, into: &$2) }
     }
 
-    // MARK: Signalling
-
-    @discardableResult
-    public func addTransceiver(
-        _ kind: MediaKind, direction: MediaDirection
-    ) throws(NegotiationError) -> TransceiverDescription.ID {
-        try engine.addTransceiver(kind, direction: direction)
-    }
-
-    public var transceivers: [TransceiverDescription] { engine.transceivers }
-
-    /// The section the transport is described in: candidates are signalled under its name.
-    public var transportSection: (mid: String, index: Int) { engine.transportSection }
-
-    /// What was agreed last; `nil` before the first answer.
-    public var negotiatedSession: NegotiatedSession? { engine.negotiatedSession }
-
-    /// Creates an offer and applies it as the local description.
-    public func offer(iceRestart: Bool = false) throws(NegotiationError) -> SessionDescription {
-        try negotiate { engine, now, out throws(NegotiationError) in
-            let offer = try engine.createOffer(iceRestart: iceRestart, at: now, into: &out)
-            try engine.setLocalDescription(offer, type: .offer, at: now, into: &out)
-            return offer
-        }
-    }
-
-    /// Creates an answer to the offer that was received and applies it as the local description.
-    public func answer() throws(NegotiationError) -> SessionDescription {
-        try negotiate { engine, now, out throws(NegotiationError) in
-            let answer = try engine.createAnswer()
-            try engine.setLocalDescription(answer, type: .answer, at: now, into: &out)
-            return answer
-        }
-    }
-
-    public func setRemoteDescription(_ description: SessionDescription, type: DescriptionType) throws(NegotiationError)
-    {
-        try negotiate { engine, now, out throws(NegotiationError) in
-            try engine.setRemoteDescription(description, type: type, at: now, into: &out)
-        }
-    }
-
-    public func addRemoteCandidate(_ candidate: CandidateAttribute, mid: String? = nil, mediaIndex: Int? = nil) {
-        turn { $0.addRemoteCandidate(candidate, mid: mid, mediaIndex: mediaIndex, at: $1, into: &$2) }
-    }
-
-    public func endOfRemoteCandidates() { turn { $0.endOfRemoteCandidates(at: $1, into: &$2) } }
-
     /// Looks up the `.local` name of a candidate by multicast DNS, on the interfaces this connection uses.
     private func resolve(_ name: String) {
         let resolver =
@@ -153,6 +105,10 @@ public actor PeerConnection {
         turn { $0.send(frame, mid: mid, at: $1, into: &$2) }
     }
 
+    /// Frames of a section come from another source from now on, which counts from a zero of its own (another file):
+    /// timestamps on the wire go on, and no exchange is needed.
+    public func replaceSource(mid: String) { turn { engine, _, _ in engine.replaceSource(mid: mid) } }
+
     /// Sends keys (DTMF) on the audio stream: `0`-`9`, `A`-`D`, `*`, `#`; a comma is a pause of two seconds.
     /// - Parameters:
     ///   - duration: how long a key sounds, 40...6,000 ms.
@@ -187,7 +143,7 @@ public actor PeerConnection {
 
     // MARK: One turn
 
-    private func negotiate<Result>(
+    func negotiate<Result>(
         _ body: (inout PeerEngine, Instant, inout PeerEngine.Output) throws(NegotiationError) -> Result
     ) throws(NegotiationError) -> Result {
         let now = loop.now
@@ -202,7 +158,7 @@ public actor PeerConnection {
         return result
     }
 
-    private func turn(_ body: (inout PeerEngine, Instant, inout PeerEngine.Output) -> Void) {
+    func turn(_ body: (inout PeerEngine, Instant, inout PeerEngine.Output) -> Void) {
         let now = loop.now
         body(&engine, now, &out)
         flush(at: now)

@@ -82,6 +82,14 @@ extension CallOptions {
         try apply(network)
     }
 
+    /// Options of a call that is answered on demand.
+    init(sending source: String?, _ media: MediaFlags, _ network: NetworkFlags) throws {
+        self.init()
+        send = source
+        try apply(media)
+        try apply(network)
+    }
+
     private mutating func apply(_ flags: MediaFlags) throws {
         media.videoBitrate = try flags.videoBitrate.map {
             try parseBitrate($0, flag: "--video-bitrate", range: 10_000...100_000_000)

@@ -7,10 +7,11 @@ struct HeaderTemplate: Hashable, Sendable {
     let sendTimeOffset: Int?
     let audioLevelOffset: Int?
     let captureTimeOffset: Int?
+    let orientationOffset: Int?
 
     init(
         ssrc: SSRC, payloadType: UInt8, extensions: HeaderExtensionMap, mid: String?, hasAudioLevel: Bool,
-        hasCaptureTime: Bool = false, forcesTwoByte: Bool = false
+        hasCaptureTime: Bool = false, hasOrientation: Bool = false, forcesTwoByte: Bool = false
     ) {
         var elements: [HeaderExtensionElement] = []
         var indices: [HeaderExtension: Int] = [:]
@@ -23,6 +24,7 @@ struct HeaderTemplate: Hashable, Sendable {
         add(.absoluteSendTime, [0, 0, 0])
         if hasAudioLevel { add(.audioLevel, [127]) }
         if hasCaptureTime { add(.absoluteCaptureTime, Array(repeating: 0, count: 8)) }
+        if hasOrientation { add(.videoOrientation, [0]) }
         if let mid, !mid.isEmpty { add(.mid, Array(mid.utf8)) }
         var bytes: [UInt8] = []
         RTPHeader.write(
@@ -34,6 +36,13 @@ struct HeaderTemplate: Hashable, Sendable {
         sendTimeOffset = indices[.absoluteSendTime].map { ranges[$0].lowerBound }
         audioLevelOffset = indices[.audioLevel].map { ranges[$0].lowerBound }
         captureTimeOffset = indices[.absoluteCaptureTime].map { ranges[$0].lowerBound }
+        orientationOffset = indices[.videoOrientation].map { ranges[$0].lowerBound }
+    }
+
+    /// Puts the orientation into a packet that began with this header.
+    func write(_ orientation: VideoOrientation, into packet: inout [UInt8]) {
+        guard let offset = orientationOffset, offset < packet.count else { return }
+        packet[offset] = orientation.byte
     }
 
     /// Puts the capture time into a packet that began with this header.

@@ -9,8 +9,11 @@ struct HeaderTemplates: Hashable, Sendable {
     let lean: HeaderTemplate
     /// As `full`, without a level: telephone events, and sound of which it is not known.
     let unlevelled: HeaderTemplate
-    /// As `unlevelled`, with a capture time; `nil` where that was not agreed.
+    /// As `full` and `unlevelled`, with a capture time; `nil` where that was not agreed.
     let timed: HeaderTemplate?
+    let timedUnlevelled: HeaderTemplate?
+    /// As `full`, with the orientation of the picture; `nil` where that was not agreed.
+    let oriented: HeaderTemplate?
     let retransmission: HeaderTemplate
 
     init(_ configuration: SendStreamConfiguration) {
@@ -22,18 +25,24 @@ struct HeaderTemplates: Hashable, Sendable {
             || (configuration.mid.map { $0.utf8.count > 16 } ?? false)
         let forcesTwoByte = needsTwoByte && !configuration.allowsMixedExtensions
         func template(
-            mid: String?, hasAudioLevel: Bool = isAudio, hasCaptureTime: Bool = false, retransmits: Bool = false
+            mid: String?, hasAudioLevel: Bool = isAudio, hasCaptureTime: Bool = false, hasOrientation: Bool = false,
+            retransmits: Bool = false
         ) -> HeaderTemplate {
             let rtx = retransmits ? configuration.retransmission : nil
             return HeaderTemplate(
                 ssrc: rtx?.ssrc ?? configuration.ssrc, payloadType: rtx?.payloadType ?? configuration.payloadType,
                 extensions: map, mid: mid, hasAudioLevel: hasAudioLevel, hasCaptureTime: hasCaptureTime,
-                forcesTwoByte: forcesTwoByte)
+                hasOrientation: hasOrientation, forcesTwoByte: forcesTwoByte)
         }
         full = template(mid: configuration.mid)
         lean = template(mid: nil)
         unlevelled = template(mid: configuration.mid, hasAudioLevel: false)
-        timed = map[.absoluteCaptureTime] == nil ? nil : template(mid: configuration.mid, hasAudioLevel: false, hasCaptureTime: true)
-        retransmission = template(mid: configuration.mid, retransmits: true)
+        let isTimed = map[.absoluteCaptureTime] != nil
+        timed = isTimed ? template(mid: configuration.mid, hasCaptureTime: true) : nil
+        timedUnlevelled =
+            isTimed ? template(mid: configuration.mid, hasAudioLevel: false, hasCaptureTime: true) : nil
+        oriented = isAudio || map[.videoOrientation] == nil ? nil : template(mid: configuration.mid, hasOrientation: true)
+        // What is sent again brings its orientation with it: it may be the packet that was lost.
+        retransmission = template(mid: configuration.mid, hasOrientation: !isAudio, retransmits: true)
     }
 }

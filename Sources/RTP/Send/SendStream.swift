@@ -17,7 +17,7 @@ import Primitives
 /// Sender reports say where the media clock stands at the instant of the report, not at the last frame. Round trips
 /// are measured against the instants at which we sent the reports, so steps of the wall clock do no harm.
 public struct SendStream: Sendable {
-    public let configuration: SendStreamConfiguration
+    public internal(set) var configuration: SendStreamConfiguration
     public internal(set) var statistics = SendStatistics()
     public internal(set) var remote = RemoteReception()
     /// Put into each packet whose frame does not tell its own, when the extension is negotiated.
@@ -30,8 +30,13 @@ public struct SendStream: Sendable {
     private var vp8: VP8PayloadFormat
     var clock: MediaClockMap
     var history: SendHistory
-    let templates: HeaderTemplates
+    var templates: HeaderTemplates
     private var lastCaptureTimeAt: Instant?
+    private var lastQuarterTurns: UInt8 = 0
+    /// What is added to a frame's timestamp since the source was replaced.
+    var sourceOffset: Int64 = 0
+    var isSourceNew = false
+    var lastMedia: (time: Int64, at: Instant)?
     /// Media time at which the telephone event under way began.
     var toneBegan: Int64 = 0
     /// Whether the far end has reported on this stream, and so knows its media section.
@@ -76,8 +81,9 @@ public struct SendStream: Sendable {
             statistics.framesDiscarded += 1
             return
         }
-        clock.note(timestamp: frame.timestamp, at: frame.captured ?? now)
-        let timestamp = rtpTimestamp(of: frame.timestamp)
+        let mediaTime = mediaTime(of: frame, at: now)
+        clock.note(timestamp: mediaTime, at: frame.captured ?? now)
+        let timestamp = rtpTimestamp(of: mediaTime)
         let first = packets.count
         var template = template
         var captureTemplate: HeaderTemplate?
@@ -90,26 +96,40 @@ public struct SendStream: Sendable {
             let rtxRoom = configuration.retransmission == nil ? 0 : 2
             let plan = FragmentPlan(
                 length: frame.payload.count,
-                maximum: configuration.maximumPacketSize - (captureTemplate ?? template).bytes.count
+                maximum: configuration.maximumPacketSize
+                    - Swift.max((captureTemplate ?? template).bytes.count, templates.oriented?.bytes.count ?? 0)
                     - VP8PayloadFormat.descriptorLength - rtxRoom)
             let pictureID = vp8.takePictureID()
+            // The orientation goes with the last packet, of keyframes, while it is not upright and when it changes
+            // (3GPP TS 26.114 §7.4.5; a frame of one packet tells its capture time another time).
+            let turns = frame.quarterTurns & 3
+            var orientedTemplate: HeaderTemplate?
+            if frame.isKeyframe || turns != 0 || turns != lastQuarterTurns { orientedTemplate = templates.oriented }
+            lastQuarterTurns = turns
             for index in 0..<plan.count {
+                let isLast = index == plan.count - 1
+                let special = isLast ? orientedTemplate : nil
                 append(
                     SentPacket(
                         sequence: nextSequence, timestamp: timestamp, payloadType: configuration.payloadType,
-                        marker: index == plan.count - 1,
+                        marker: isLast,
                         descriptor: VP8PayloadFormat.descriptor(pictureID: pictureID, isFirst: index == 0),
-                        frame: frame.payload, range: plan.range(of: index), sentAt: now),
-                    template: index == 0 ? captureTemplate ?? template : template, into: &packets)
+                        quarterTurns: turns, frame: frame.payload, range: plan.range(of: index), sentAt: now),
+                    template: special ?? (index == 0 ? captureTemplate ?? template : template), into: &packets)
+            }
+            if let orientedTemplate, let last = packets.indices.last {
+                orientedTemplate.write(VideoOrientation(rotation: Int(turns) * 90), into: &packets[last].bytes)
+                if plan.count == 1 { captureTemplate = nil }
             }
         } else {
             guard !tones.isSounding else { return }
             let level = frame.audioLevel ?? audioLevel?.byte
             let sent = SentPacket(
                 sequence: nextSequence, timestamp: timestamp, payloadType: configuration.payloadType,
-                marker: frame.marker || mediaPackets == 0, descriptor: nil, frame: frame.payload,
-                range: 0..<frame.payload.count, sentAt: now, audioLevel: level)
+                marker: frame.marker || mediaPackets == 0, audioLevel: level, descriptor: nil, frame: frame.payload,
+                range: 0..<frame.payload.count, sentAt: now)
             // A level that is not known is not told: 127 would say that there is silence.
+            if level == nil, captureTemplate != nil { captureTemplate = templates.timedUnlevelled }
             append(
                 sent, template: captureTemplate ?? (level == nil ? templates.unlevelled : template), into: &packets)
         }

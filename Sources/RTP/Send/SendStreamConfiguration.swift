@@ -1,6 +1,6 @@
 import Primitives
 
-/// What a send stream is made of. Immutable while it lives; a renegotiation makes a new stream or keeps it.
+/// What a send stream is made of. A renegotiation changes it by `SendStream.adopt`.
 public struct SendStreamConfiguration: Hashable, Sendable {
     public struct Retransmission: Hashable, Sendable {
         public var ssrc: SSRC

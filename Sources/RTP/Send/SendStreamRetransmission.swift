@@ -41,6 +41,7 @@ extension SendStream {
             sequence: number, timestamp: sent.timestamp, marker: sent.marker, room: length)
         if let offset = template.audioLevelOffset, let level = sent.audioLevel { bytes[offset] = level }
         bytes.append(UInt16(truncatingIfNeeded: sent.sequence))
+        template.write(VideoOrientation(rotation: Int(sent.quarterTurns) * 90), into: &bytes)
         if let descriptor = sent.descriptor { bytes.append(descriptor) }
         bytes.append(contentsOf: sent.frame[sent.range])
         count(headerBytes: template.bytes.count, payloadBytes: length)
