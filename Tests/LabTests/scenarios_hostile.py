@@ -36,6 +36,15 @@ def description(lite, setup, address, port):
                        fingerprint=":".join(["AB"] * 32), address=address, port=port).replace("\n", "\r\n")
 
 
+def answering(offer, description):
+    """The description as an answer: the offer's first section taken, the others refused."""
+    sections = re.findall(r"^m=(\S+) \d+ (\S+) (\d+)", offer, re.MULTILINE)
+    mids = re.findall(r"^a=mid:(\S+)", offer, re.MULTILINE)
+    refused = "".join(f"m={kind} 0 {protocol} {payload}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na=inactive\r\n"
+                      for (kind, protocol, payload), mid in list(zip(sections, mids))[1:])
+    return description.replace("BUNDLE 0", "BUNDLE " + mids[0]).replace("a=mid:0", "a=mid:" + mids[0]) + refused
+
+
 def credentials(sdp):
     return re.search(r"a=ice-ufrag:(\S+)", sdp)[1], re.search(r"a=ice-pwd:(\S+)", sdp)[1]
 
@@ -69,7 +78,7 @@ def odd_peer(manners, role):
             else:
                 # We are passive: the inside has to send the first flight.
                 sdp = await inside.offer()
-                await inside.take_answer(description(lite, "passive", *own))
+                await inside.take_answer(answering(sdp, description(lite, "passive", *own)))
             ufrag, password = credentials(sdp)
             start = asyncio.get_running_loop().time()
             await agent.ask("begin", remote=[FRONT, candidate_port(sdp)], ufrag=ufrag, password=password,
