@@ -10,7 +10,7 @@ from LabTests.scenarios_moving import standing
 from LabTests.scenarios_setup import ROLES, frames
 from LabTests.topology import FRONT, INSIDE, PHONES
 
-UFRAG, PASSWORD = "labphone", "a-password-of-the-lab-phone"
+UFRAG, PASSWORD = "labphone", "aPasswordOfTheLabPhone1234"
 _SDP = """v=0
 o=- 1 1 IN IP4 127.0.0.1
 s=-
@@ -34,6 +34,15 @@ a=candidate:1 1 udp 2130706431 {address} {port} typ host
 def description(lite, setup, address, port):
     return _SDP.format(lite="a=ice-lite\n" if lite else "", ufrag=UFRAG, password=PASSWORD, setup=setup,
                        fingerprint=":".join(["AB"] * 32), address=address, port=port).replace("\n", "\r\n")
+
+
+def answering(offer, description):
+    """The description as an answer: the offer's first section taken, the others refused."""
+    sections = re.findall(r"^m=(\S+) \d+ (\S+) (\d+)", offer, re.MULTILINE)
+    mids = re.findall(r"^a=mid:(\S+)", offer, re.MULTILINE)
+    refused = "".join(f"m={kind} 0 {protocol} {payload}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na=inactive\r\n"
+                      for (kind, protocol, payload), mid in list(zip(sections, mids))[1:])
+    return description.replace("BUNDLE 0", "BUNDLE " + mids[0]).replace("a=mid:0", "a=mid:" + mids[0]) + refused
 
 
 def credentials(sdp):
@@ -69,7 +78,7 @@ def odd_peer(manners, role):
             else:
                 # We are passive: the inside has to send the first flight.
                 sdp = await inside.offer()
-                await inside.take_answer(description(lite, "passive", *own))
+                await inside.take_answer(answering(sdp, description(lite, "passive", *own)))
             ufrag, password = credentials(sdp)
             start = asyncio.get_running_loop().time()
             await agent.ask("begin", remote=[FRONT, candidate_port(sdp)], ufrag=ufrag, password=password,

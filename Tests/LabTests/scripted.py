@@ -13,7 +13,7 @@ from LabTests.agent import Commands, configuration
 
 class Scripted:
     """Manners: "lite" only answers; "regular" nominates one second after its check succeeded; "never" checks and never
-    nominates; "conflict" claims the same role as the other and insists on it with a 487."""
+    nominates; "conflict" begins in the other's role, with the greater tie-breaker."""
 
     def __init__(self, settings):
         self.settings = settings
@@ -23,8 +23,7 @@ class Scripted:
         self.remote = None
         self.facts = {"requests": 0, "nominated": 0, "answered": 0, "dtls": 0, "conflicts": 0, "firstDTLS": None}
         self.transactions, self.answered_at, self.next_check = {}, None, None
-        self.conflicts_left = 2
-        self.tie_breaker = os.urandom(8)
+        self.controlling, self.tie_breaker = False, b"\xff" * 8
 
     def port(self):
         return self.socket.getsockname()[1]
@@ -32,7 +31,7 @@ class Scripted:
     def begin(self, remote, ufrag, password, controlling):
         """Credentials and address of the other side."""
         self.remote, self.remote_ufrag, self.remote_password = tuple(remote), ufrag, password
-        self.controlling = controlling
+        self.controlling = controlling != (self.settings["manners"] == "conflict")
         if self.settings["manners"] != "lite":
             self.next_check = time.monotonic()
         return True
@@ -56,33 +55,31 @@ class Scripted:
             elif kind == stun.RESPONSE and transaction in self.transactions:
                 self.facts["answered"] += 1
                 self.answered_at = self.answered_at or time.monotonic()
+            elif kind == stun.ERROR and transaction in self.transactions:
+                # 487: the other one insists, so we give way (RFC 8445 §7.2.5.1).
+                self.facts["conflicts"] += 1
+                self.controlling = not self.controlling
 
     def _request(self, transaction, attributes, source):
         self.facts["requests"] += 1
         self.facts["nominated"] += stun.USE_CANDIDATE in attributes
-        same_role = (stun.CONTROLLING if self.controlling_claim() else stun.CONTROLLED) in attributes
-        if self.settings["manners"] == "conflict" and same_role and self.conflicts_left:
-            self.conflicts_left -= 1
+        answer = stun.response(transaction, source, self.settings["password"])
+        if self.settings["manners"] == "conflict" and self.controlling and stun.CONTROLLING in attributes:
+            # Our tie-breaker is the greatest there is, so the other one has to give way (§7.3.1.1).
             self.facts["conflicts"] += 1
             answer = stun.role_conflict(transaction, self.settings["password"])
-        else:
-            answer = stun.response(transaction, source, self.settings["password"])
         self.socket.sendto(answer, source)
-
-    def controlling_claim(self):
-        """In the conflict it claims to be what the other one is."""
-        return self.controlling if self.settings["manners"] != "conflict" else not self.controlling
 
     def advance(self):
         now = time.monotonic()
         if self.next_check is None or now < self.next_check:
             return
         self.next_check = now + (0.2 if self.answered_at is None else 1.0)
-        nominate = (self.settings["manners"] == "regular" and self.controlling and self.answered_at is not None
+        nominate = (self.settings["manners"] in ("regular", "conflict") and self.controlling and self.answered_at is not None
                     and now - self.answered_at > 0.9)
         data, transaction = stun.request(
-            self.remote_ufrag, self.settings["ufrag"], self.remote_password, self.controlling_claim(), nominate,
-            b"\xff" * 8 if self.settings["manners"] == "conflict" else self.tie_breaker)
+            self.remote_ufrag, self.settings["ufrag"], self.remote_password, self.controlling, nominate,
+            self.tie_breaker)
         self.transactions[transaction] = now
         self.socket.sendto(data, self.remote)
 
