@@ -59,6 +59,7 @@ let package = Package(
             name: "PosternBench",
             dependencies: ["Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "CMeasure"]),
         .target(name: "SimulatedNetwork", dependencies: ["Primitives"]),
+        .target(name: "SimulatedTURN", dependencies: ["Primitives", "ICE", "SimulatedNetwork"]),
         .target(name: "FixtureSupport", dependencies: ["Primitives"]),
 
         .systemLibrary(
@@ -86,7 +87,7 @@ let package = Package(
             name: "CostTests", dependencies: ["PosternBench", "Primitives", "RTP", "Peer", "CMeasure"]),
         .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
         .testTarget(name: "SDPTests", dependencies: ["SDP", "FixtureSupport"]),
-        .testTarget(name: "ICETests", dependencies: ["ICE", "SimulatedNetwork", "FixtureSupport"]),
+        .testTarget(name: "ICETests", dependencies: ["ICE", "SimulatedNetwork", "SimulatedTURN", "FixtureSupport"]),
         .testTarget(name: "RTPTests", dependencies: ["RTP", "FixtureSupport"]),
         .testTarget(name: "CongestionTests", dependencies: ["Congestion", "SimulatedNetwork"]),
         .testTarget(name: "DTLSSRTPTests", dependencies: ["DTLSSRTP", "FixtureSupport"]),
