@@ -140,7 +140,8 @@ extension TURNServer {
             allocations[client] = allocation
             return []
         case .channelBind:
-            guard let number = request.channelNumber, (0x4000...0x4FFF).contains(number), let peer = request.peerAddress,
+            guard let number = request.channelNumber, (0x4000...0x4FFF).contains(number),
+                let peer = request.peerAddress,
                 allocation.channels[number].map({ $0.peer == peer }) ?? true,
                 !allocation.channels.contains(where: { $0.key != number && $0.value.peer == peer })
             else { throw Refusal(error: .badRequest) }

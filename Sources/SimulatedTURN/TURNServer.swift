@@ -70,7 +70,8 @@ public struct TURNServer: SimulatedNode {
         guard !isSilent, let client = owners[path.local], let allocation = allocations[client],
             allocation.permits(path.remote.ip, at: now)
         else { return }
-        let error = STUNICMPError(type: path.remote.ip.family == .ipv4 ? 3 : 1, code: reason == .portUnreachable ? 3 : 1)
+        let error = STUNICMPError(
+            type: path.remote.ip.family == .ipv4 ? 3 : 1, code: reason == .portUnreachable ? 3 : 1)
         let indication = STUNMessage(
             .indication, method: .data, transactionID: STUNTransactionID(using: &random),
             attributes: [.xorPeerAddress(path.remote), .icmp(error)])

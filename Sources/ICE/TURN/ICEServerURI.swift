@@ -23,7 +23,9 @@ public struct ICEServerURI: Hashable, Sendable {
     public var port: UInt16
     public var transport: Transport
 
-    public init(service: Service, isSecure: Bool = false, host: String, port: UInt16? = nil, transport: Transport? = nil) {
+    public init(
+        service: Service, isSecure: Bool = false, host: String, port: UInt16? = nil, transport: Transport? = nil
+    ) {
         self.service = service
         self.isSecure = isSecure
         self.host = host
@@ -87,7 +89,9 @@ public struct ICEServerURI: Hashable, Sendable {
             host = String(host[..<separator])
         }
         guard !host.isEmpty, host.utf8.count <= 253,
-            !host.unicodeScalars.contains(where: { $0.value <= 32 || $0.value == 127 || "/@?#[]%\"<>\\".unicodeScalars.contains($0) })
+            !host.unicodeScalars.contains(where: {
+                $0.value <= 32 || $0.value == 127 || "/@?#[]%\"<>\\".unicodeScalars.contains($0)
+            })
         else { throw ParseError(description: "no host name or address") }
         guard let digits else { return (host, nil) }
         guard !digits.isEmpty, digits.utf8.allSatisfy({ (48...57).contains($0) }), let port = UInt16(digits), port > 0

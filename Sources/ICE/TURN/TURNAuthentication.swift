@@ -117,3 +117,8 @@ struct TURNAuthentication: Sendable {
 
     private static let cookie = Array("obMatJos2".utf8)
 }
+
+/// Keys are as good as the password.
+extension TURNAuthentication: CustomReflectable {
+    var customMirror: Mirror { Mirror(self, children: ["credential": credential as Any, "realm": realm as Any]) }
+}
