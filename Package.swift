@@ -42,7 +42,9 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOWebSocket", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
-            ]),
+            ],
+            // The page is part of the program: `PackageResources.index_html`.
+            resources: [.embedInCode("Page/index.html")]),
         .target(
             name: "Endpoint",
             dependencies: [
@@ -57,7 +59,9 @@ let package = Package(
             ]),
         .executableTarget(
             name: "PosternBench",
-            dependencies: ["Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "CMeasure"]),
+            dependencies: [
+                "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "SimulatedNetwork", "CMeasure",
+            ]),
         .target(name: "SimulatedNetwork", dependencies: ["Primitives"]),
         .target(name: "SimulatedTURN", dependencies: ["Primitives", "ICE", "SimulatedNetwork"]),
         .target(name: "FixtureSupport", dependencies: ["Primitives"]),
@@ -119,7 +123,8 @@ if Context.environment["POSTERN_FUZZ"] == "1" {
         .executableTarget(
             name: "PosternFuzz",
             dependencies: [
-                "FuzzDriver", "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "Endpoint", "SimulatedNetwork",
+                "FuzzDriver", "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "Endpoint",
+                "SimulatedNetwork",
             ],
             path: "Fuzz/Sources"),
     ]

@@ -36,6 +36,7 @@ let parsers: [String: @Sendable ([UInt8]) -> Void] = [
     "vp8": fuzzVP8,
     "opus": fuzzOpus,
     "telephone-event": fuzzTelephoneEvent,
+    "mdns": fuzzMulticastDNS,
     "srtp": fuzzSRTP,
     "dtls": fuzzDTLS,
     "engine": fuzzEngine,

@@ -1,5 +1,6 @@
 import DTLSSRTP
 import ICE
+import PeerIO
 import Primitives
 
 @testable import RTP
@@ -13,6 +14,15 @@ func fuzzSTUN(_ bytes: [UInt8]) {
     let again = try? STUNMessage(parsing: written)
     precondition(again?.transactionID == message.transactionID && again?.attributes.count == message.attributes.count)
     precondition(again?.isIntact(under: key) == true && again?.fingerprint == .matches)
+}
+
+/// What is written of a message says the same again, but for the names no label can hold.
+func fuzzMulticastDNS(_ bytes: [UInt8]) {
+    guard let message = try? MulticastDNSMessage(parsing: bytes) else { return }
+    precondition(message.questions.count <= MulticastDNSMessage.maximumRecords)
+    precondition(message.addresses.count <= MulticastDNSMessage.maximumRecords)
+    guard let again = try? MulticastDNSMessage(parsing: message.bytes) else { return }
+    precondition(again.isResponse == message.isResponse)
 }
 
 func fuzzRTP(_ bytes: [UInt8]) {

@@ -1,3 +1,5 @@
+import Primitives
+
 /// Why a certificate could not be made or read.
 public enum CertificateError: Error, Hashable, Sendable {
     /// The text holds no PEM certificate.
@@ -36,8 +38,11 @@ public struct Certificate: Sendable {
     ///
     /// - Parameter unixSeconds: the date to count validity from; `nil` takes the system's. Under
     ///   `SeededRandomness` and with a date given, the result depends on nothing else.
-    public static func generate(at unixSeconds: Int64? = nil) throws(CertificateError) -> Certificate {
-        Certificate(identity: try .generate(at: unixSeconds))
+    /// - Parameter names: for a web server: what browsers may call it by (RFC 5280 §4.2.1.6). DTLS needs none.
+    public static func generate(
+        at unixSeconds: Int64? = nil, names: [SubjectName] = []
+    ) throws(CertificateError) -> Certificate {
+        Certificate(identity: try .generate(at: unixSeconds, names: names))
     }
 
     /// A certificate (the first in the text) with its unencrypted private key, RSA or ECDSA, both PEM.
@@ -61,6 +66,22 @@ public struct Certificate: Sendable {
     public func pemCertificate() throws(CertificateError) -> String { try identity.pemCertificate() }
     /// The private key as unencrypted PKCS #8 PEM: for the driver that keeps an identity over restarts.
     public func pemKey() throws(CertificateError) -> String { try identity.pemKey() }
+}
+
+/// A name or an address a certificate is for (subjectAltName).
+public enum SubjectName: Hashable, Sendable {
+    case host(String)
+    case address(IPAddress)
+
+    /// In OpenSSL's text form. A name with anything else in it than a host name has is not written.
+    var text: String {
+        switch self {
+        case .address(let ip): "IP:\(ip)"
+        case .host(let name):
+            name.utf8.allSatisfy { ($0 < 0x80 && Character(Unicode.Scalar($0)).isLetter) || (0x30...0x39).contains($0) || $0 == 0x2D || $0 == 0x2E }
+                && !name.isEmpty ? "DNS:\(name)" : "DNS:invalid"
+        }
+    }
 }
 
 extension Certificate: CustomStringConvertible {

@@ -4,20 +4,21 @@ import PeerIO
 import Primitives
 
 /// Costs per packet on this machine, as a table. `Scripts/bench` runs it; `cost` alone prints allocations and fails when
-/// they are over the limits of `CostLimits`.
+/// they are over the limits of `CostLimits`; `soak` is the call of a day of `Scripts/soak`.
 @main struct PosternBench {
     static func main() async throws {
         // As the postern program does: without it, half of what is measured is the kernel's page faults.
         PacketMemory.keepFreed()
         switch CommandLine.arguments.dropFirst().first {
         case "cost": try cost()
+        case "soak": try soak()
         case "packets": try packets()
         case "sockets": try await sockets()
         case nil:
             try packets()
             try await sockets()
         case let other?:
-            print("usage: PosternBench [packets|sockets|cost]; not \(other)")
+            print("usage: PosternBench [packets|sockets|cost|soak [hours] [leak]]; not \(other)")
         }
     }
 
@@ -78,6 +79,13 @@ import Primitives
             "allocations of the loop's thread",
             costs.map { TransformCost(protect: $0.sendAllocations, unprotect: $0.receiveAllocations) })
         print("    packets \(costs[0].packets), frames that did not come \(costs.map(\.framesLost))")
+    }
+
+    private static func soak() throws {
+        let arguments = CommandLine.arguments.dropFirst(2)
+        let hours = arguments.lazy.compactMap { Int($0) }.first ?? 24
+        let soak = Soak(hours: max(1, hours), leaks: arguments.contains("leak"), seed: 1)
+        if try !soak.run() { exit(1) }
     }
 
     static func cost() throws {

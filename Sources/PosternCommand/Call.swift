@@ -1,45 +1,119 @@
 import ArgumentParser
 import Endpoint
+import Foundation
 
 /// One peer; the other one is wherever the signalling leads.
 struct Call: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Hold a call as one peer.",
         discussion: """
-            WHERE is stdio:offer or stdio:answer: descriptions and trickled candidates go out as JSON lines on standard \
-            output and come in on standard input, in the forms of RTCSessionDescriptionInit and RTCIceCandidateInit; \
-            {"candidate":null} ends the candidates.
+            WHERE is a room, ws://HOST:8099/room/NAME or wss://…: whoever is second there makes the offer \
+            (Docs/signaling.md; `postern serve` has rooms). Or it is stdio:offer or stdio:answer: descriptions and trickled \
+            candidates go out as JSON lines on standard output and come in on standard input, in the forms of \
+            RTCSessionDescriptionInit and RTCIceCandidateInit; {"candidate":null} ends the candidates.
 
-            Example, two peers joined by two pipes:
+            Examples:
+              postern call ws://127.0.0.1:8099/room/demo --send clip.mp4 --record out.webm
               mkfifo a b
               postern call stdio:answer --record out.webm < a > b &
               postern call stdio:offer --send clip.mp4 > a < b
             """)
 
-    @Argument(help: ArgumentHelp("stdio:offer or stdio:answer.", valueName: "where"))
+    @Argument(help: ArgumentHelp("ws://HOST:8099/room/NAME, wss://…, stdio:offer or stdio:answer.", valueName: "where"))
     var place: String
 
     @OptionGroup(title: "Call") var call: CallFlags
+    @OptionGroup(title: "Room") var room: RoomFlags
     @OptionGroup(title: "Media") var media: MediaFlags
     @OptionGroup(title: "Network") var network: NetworkFlags
 
+    private var isRoom: Bool { place.lowercased().hasPrefix("ws://") || place.lowercased().hasPrefix("wss://") }
+
     func validate() throws {
-        guard ["stdio:offer", "stdio:answer"].contains(place) else {
-            throw ValidationError("'\(place)' is no place to call; write stdio:offer or stdio:answer")
+        guard isRoom || ["stdio:offer", "stdio:answer"].contains(place) else {
+            throw ValidationError(
+                "'\(place)' is no place to call; write ws://HOST:8099/room/NAME, stdio:offer or stdio:answer")
         }
-        if call.send == "-" {
-            throw ValidationError("--send - and stdio: signalling both want standard input; send from a file or a FIFO")
-        }
-        for (flag, path) in [("--report", call.report), ("--events", call.events)] where path == "-" {
-            throw ValidationError("\(flag) - and stdio: signalling both want standard output; name a file")
+        if isRoom {
+            _ = try room.options(place)
+        } else {
+            if call.send == "-" {
+                throw ValidationError(
+                    "--send - and stdio: signalling both want standard input; send from a file or a FIFO")
+            }
+            for (flag, path) in [("--report", call.report), ("--events", call.events)] where path == "-" {
+                throw ValidationError("\(flag) - and stdio: signalling both want standard output; name a file")
+            }
+            if let flag = room.given { throw ValidationError("\(flag) is for rooms (ws://…), not for stdio:") }
         }
         _ = try CallOptions(call, media, network)
     }
 
     func run() async throws {
         let options = try CallOptions(call, media, network)
+        let room = isRoom ? try self.room.options(place) : nil
         try await finish(options, call) { session in
-            try await session.runStdio(offers: place == "stdio:offer")
+            if let room { return try await session.runRoom(room) }
+            return try await session.runStdio(offers: place == "stdio:offer")
         }
     }
+}
+
+struct RoomFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "How long to wait for the other side to come into the room; without it --setup-timeout.", valueName: "s"))
+    var waitForPeer: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The token of the server. POSTERN_TOKEN or --token-file keep it out of the list of processes.",
+            valueName: "t"))
+    var token: String?
+
+    @Option(help: ArgumentHelp("A file whose first line is the token.", valueName: "file"))
+    var tokenFile: String?
+
+    @Option(help: ArgumentHelp("PEM certificates to trust for wss:, in place of the system's.", valueName: "file"))
+    var ca: String?
+
+    @Flag(help: "Trust any certificate for wss:.")
+    var insecure = false
+
+    /// A flag that was given.
+    var given: String? {
+        if waitForPeer != nil { return "--wait-for-peer" }
+        if token != nil || tokenFile != nil { return "--token" }
+        if ca != nil { return "--ca" }
+        return insecure ? "--insecure" : nil
+    }
+
+    func options(_ url: String) throws -> RoomOptions {
+        do {
+            var options = try RoomOptions(url: url)
+            options.token = try readToken(token, file: tokenFile) ?? options.token
+            if let ca { try options.trustAuthorities(file: ca) }
+            options.isInsecure = insecure
+            options.waitForPeer = try waitForPeer.map { try parseDuration($0, flag: "--wait-for-peer") }
+            return options
+        } catch let error as SignalingError {
+            throw ValidationError("\(error)")
+        }
+    }
+}
+
+/// The token from the flag, the file, or POSTERN_TOKEN.
+func readToken(_ token: String?, file: String?) throws -> String? {
+    if token != nil, file != nil { throw ValidationError("--token and --token-file: give one of them") }
+    if let token {
+        guard !token.isEmpty else { throw ValidationError("--token is empty") }
+        return token
+    }
+    if let file {
+        guard let text = try? String(contentsOfFile: file, encoding: .utf8),
+            let line = text.split(whereSeparator: \.isNewline).first, !line.isEmpty
+        else { throw ValidationError("--token-file \(file): there is no token to be read in it") }
+        return String(line)
+    }
+    return ProcessInfo.processInfo.environment["POSTERN_TOKEN"].flatMap { $0.isEmpty ? nil : $0 }
 }

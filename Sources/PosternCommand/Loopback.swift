@@ -46,6 +46,10 @@ struct Loopback: AsyncParsableCommand {
             throw ValidationError(
                 "--interface and --ice-server are of this machine's network; --virtual does without it")
         }
+        if network.udpPort != nil || network.iceLite {
+            throw ValidationError(
+                "--udp-port and --ice-lite are for one of two peers, not for both: use them with postern call")
+        }
         _ = try CallOptions(call, media, network)
     }
 

@@ -11,6 +11,8 @@ import Testing
         #expect(MemoryLayout<Datagram>.size == 66)
         #expect(MemoryLayout<OutboundPacket>.size == 52)
         // 51 until senders told when a frame was captured, which makes sender reports exact; one a frame, not one a packet.
-        #expect(MemoryLayout<EncodedFrame>.size == 67)
+        // 67 until frames told their orientation and sound level; the stride is what it was.
+        #expect(MemoryLayout<EncodedFrame>.size == 70)
+        #expect(MemoryLayout<EncodedFrame>.stride == 72)
     }
 }

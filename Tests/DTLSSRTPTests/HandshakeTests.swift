@@ -198,7 +198,8 @@ import Testing
         dump(wire.clientAssociation, to: &dumped)
         for text in ["\(keying)", String(reflecting: keying), dumped, "\(wire.clientEvents)"] {
             #expect(!text.contains("\(keying.clientKey)"))
-            #expect(!text.contains("\(keying.clientKey[0]), \(keying.clientKey[1])"))
+            // Four bytes: two in a row stand in a certificate by chance, now and then.
+            #expect(!text.contains(keying.clientKey.prefix(4).map(String.init).joined(separator: ", ")))
         }
     }
 

@@ -15,7 +15,7 @@ class Chromium:
     name = "chromium"
 
     def __init__(self, folder, flags=(), grants_media=True):
-        self.folder = folder
+        self.folder, self.grants_media = folder, grants_media
         # With the permission granted the page may know its addresses; without, its candidates are mDNS names.
         self.flags = list(flags) + (
             ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"] if grants_media else [])
@@ -73,6 +73,9 @@ class Chromium:
                 page = self.sessions.get(message.get("sessionId"))
                 if page:
                     page.told(json.loads(message["params"]["payload"]))
+            elif page := self.sessions.get(message.get("sessionId")):
+                if hasattr(page, "console"):
+                    page.told(message)
 
     async def command(self, method, parameters=None, session=None, timeout=30):
         self.number += 1

@@ -14,6 +14,7 @@ async def main():
     parser.add_argument("--postern", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--only", default="", help="run scenarios whose name contains one of these, separated by |")
+    parser.add_argument("--seconds", type=int, default=20, help="length of a whole call in the room, in seconds (6 is short)")
     parser.add_argument("--markdown", help="append the result table here")
     parser.add_argument("peers", nargs="*")
     options = parser.parse_args()

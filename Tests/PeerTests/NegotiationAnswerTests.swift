@@ -1,3 +1,5 @@
+import FixtureSupport
+import Foundation
 import Peer
 import Primitives
 import SDP
@@ -77,6 +79,20 @@ private let expectedAnswers = [
         fixture: "unbundled-style-offer",
         mediaLines: ["audio 9 UDP/TLS/RTP/SAVPF 111 0", "video 0 UDP/TLS/RTP/SAVPF 100"], group: [],
         directions: [.sendReceive, .inactive], rejections: [nil, .notBundled], ufrag: "au01", candidates: 1),
+    ExpectedAnswer(
+        fixture: "every-codec-style-offer",
+        mediaLines: [
+            "audio 9 UDP/TLS/RTP/SAVPF 111 0 8 13 110 126", "video 9 UDP/TLS/RTP/SAVPF 96 97",
+            "application 0 UDP/DTLS/SCTP webrtc-datachannel",
+        ], group: ["0", "1"], directions: [.sendReceive, .sendReceive, .inactive],
+        rejections: [nil, nil, .unsupportedMedia], ufrag: "eC3x", midExtension: 4),
+    ExpectedAnswer(
+        fixture: "audio-only-style-offer", mediaLines: ["audio 9 UDP/TLS/RTP/SAVPF 109 0 8 101"], group: ["0"],
+        directions: [.sendReceive], rejections: [nil], ufrag: "a0d10b1e", midExtension: 3),
+    ExpectedAnswer(
+        fixture: "plan-b-style-offer",
+        mediaLines: ["audio 9 RTP/SAVPF 111 0 8 13 126", "video 9 RTP/SAVPF 100 96"], group: ["audio", "video"],
+        directions: [.sendReceive, .sendReceive], rejections: [nil, nil], ufrag: "pB7k"),
 ]
 
 @Suite struct NegotiationAnswerTests {
@@ -87,7 +103,10 @@ private let expectedAnswers = [
         return negotiator
     }
 
-    @Test func everyFixtureHasAnExpectation() { #expect(expectedAnswers.count == 12) }
+    @Test func everyFixtureHasAnExpectation() {
+        let names = try? Fixtures.names(in: "sdp").filter { $0.hasSuffix(".sdp") }.count
+        #expect(names == expectedAnswers.count)
+    }
 
     @Test(arguments: expectedAnswers)
     func everyOfferIsAnsweredAsExpected(_ expected: ExpectedAnswer) throws {
@@ -125,6 +144,22 @@ private let expectedAnswers = [
         }
         #expect(answer.serialized.contains("a=crypto") == false && answer.serialized.contains("a=simulcast") == false)
         #expect(answer.serialized.contains("rtcp-mux-only") == false)
+    }
+
+    /// The whole answer, to the letter: Fixtures/sdp/answers. `POSTERN_UPDATE_FIXTURES=1` writes them anew, to be looked at.
+    @Test(arguments: expectedAnswers)
+    func everyAnswerIsGolden(_ expected: ExpectedAnswer) throws {
+        var negotiator = try peer()
+        var transport = TransportParameters.sample("here", candidates: [.host("192.0.2.1", 5000)])
+        transport.endOfCandidates = true
+        let text = try answered(try fixture(expected.fixture), by: &negotiator, transport: transport).answer.serialized
+        let name = "sdp/answers/\(expected.fixture).sdp"
+        if ProcessInfo.processInfo.environment["POSTERN_UPDATE_FIXTURES"] != nil {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: Fixtures.path(name)))
+        }
+        #expect(text == (try Fixtures.text(name)))
+        // Read back, it says the same.
+        #expect(try SessionDescription(parsing: text).serialized == text)
     }
 
     @Test func chromiumSessionHasAllTheEngineNeeds() throws {

@@ -229,6 +229,7 @@ struct VirtualCall {
                         .pictureLossIndication(PictureLossIndication(senderSSRC: SSRC(9), mediaSSRC: SSRC(1)))
                     ]), at: now)
             case .telephoneEvent(let event): tones.append(event)
+            case .captureTime: break
             }
         }
     }

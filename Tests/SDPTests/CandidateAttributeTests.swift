@@ -68,6 +68,46 @@ import Testing
         #expect(error?.remedy.isEmpty == false)
     }
 
+    private func tolerant(_ text: String) throws -> (CandidateAttribute, [CandidateTolerance]) {
+        var tolerated: [CandidateTolerance] = []
+        return (try CandidateAttribute(tolerating: text, tolerated: &tolerated), tolerated)
+    }
+
+    @Test func candidatesOfOldAndroidClientsAreReadAndTold() throws {
+        let text =
+            "0:0:candidate:4020260996 1 udp 2122260223 10.0.0.9 52652 typ host generation 0 ufrag 7CB0 network-id 3 "
+            + "network-cost 50: "
+        let (candidate, tolerated) = try tolerant(text)
+        #expect(tolerated == [.prefix("0:0:"), .suffix(":")])
+        #expect(candidate.foundation == "4020260996" && candidate.port == 52_652 && candidate.networkCost == 50)
+        #expect(candidate.ufrag == "7CB0" && candidate.networkID == 3)
+        #expect(throws: SDPError.self) { try CandidateAttribute(parsing: text) }
+    }
+
+    @Test(
+        arguments: [
+            ("candidate:1 1 udp 5 192.0.2.1 9 typ host", []), ("a=candidate:1 1 udp 5 192.0.2.1 9 typ host\r\n", []),
+            ("1 1 udp 5 192.0.2.1 9 typ host", []), ("CANDIDATE:1 1 udp 5 192.0.2.1 9 typ host ", []),
+            ("candidate:1 1 udp 5 192.0.2.1 9 typ host ufrag", [.suffix("ufrag")]),
+            ("candidate:1 1 udp 5 192.0.2.1 9 typ host;", [.suffix(";")]),
+            ("\"candidate:1 1 udp 5 192.0.2.1 9 typ host\",", [.prefix("\""), .suffix("\",")]),
+            ("audio 0 candidate:1 1 udp 5 192.0.2.1 9 typ host", [.prefix("audio 0")]),
+        ] as [(String, [CandidateTolerance])])
+    func whatIsPassedOverIsTold(_ text: String, _ expected: [CandidateTolerance]) throws {
+        let (candidate, tolerated) = try tolerant(text)
+        #expect(tolerated == expected)
+        #expect(candidate.description == "candidate:1 1 udp 5 192.0.2.1 9 typ host")
+    }
+
+    @Test(arguments: [
+        "", ":", "0:0:", "0:0:candidate:", "candidate:1 1 udp 5 192.0.2.1 99999 typ host:",
+        "candidate:1 1 udp 5 fe80::1%eth0 9 typ host", "candidate:1 1 udp 5 192.0.2.1 9 typ",
+        "candidate:" + String(repeating: "1", count: 3_000),
+    ])
+    func fieldsThatAreWrongAreNotTolerated(_ text: String) {
+        #expect(throws: SDPError.self) { try self.tolerant(text) }
+    }
+
     @Test func oneBadCandidateInADescriptionIsAWarning() throws {
         let description = try SessionDescription(
             parsing: """

@@ -62,11 +62,57 @@ import Testing
             "a=candidate:1 1 tcp 5 2001:db8::1 9 typ host tcptype active ufrag abcd network-cost 999",
         ].map { Array($0.utf8) }
         var mutations = Mutations(of: seeds, seed: 8839)
-        for _ in 0..<10_000 {
+        for _ in 0..<100_000 {
             guard let candidate = try? CandidateAttribute(parsing: String(decoding: mutations.next(), as: UTF8.self))
             else { continue }
             #expect((try? CandidateAttribute(parsing: candidate.description)) == candidate)
         }
+    }
+
+    @Test func aHundredThousandCandidatesReadWithToleranceNeverTrap() {
+        let seeds = [
+            "0:0:candidate:4020260996 1 udp 2122260223 192.0.2.9 52652 typ host generation 0 network-cost 50: ",
+            "a=candidate:1 1 tcp 5 2001:db8::1 9 typ host tcptype active ufrag",
+        ].map { Array($0.utf8) }
+        var mutations = Mutations(of: seeds, seed: 8840)
+        var accepted = 0
+        var tolerated: [CandidateTolerance] = []
+        for _ in 0..<100_000 {
+            let text = String(decoding: mutations.next(), as: UTF8.self)
+            guard let candidate = try? CandidateAttribute(tolerating: text, tolerated: &tolerated) else { continue }
+            accepted += 1
+            // What was accepted is a candidate by the grammar.
+            if accepted % 8 == 0 { #expect((try? CandidateAttribute(parsing: candidate.description)) == candidate) }
+        }
+        #expect(accepted > 1_000 && accepted < 99_000)
+    }
+
+    /// Small ones, so that there can be many: a few lines of each kind, where a browser writes a hundred of one.
+    @Test func aHundredThousandMutatedSmallDescriptionsNeverTrap() {
+        let head = "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
+        let audio = "m=audio 9 UDP/TLS/RTP/SAVPF 0 111\r\nc=IN IP4 0.0.0.0\r\n"
+        let seeds = [
+            head + "a=group:BUNDLE 0\r\n" + audio + "a=mid:0\r\na=rtcp-mux\r\n",
+            head + "a=ice-lite\r\n" + audio + "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n",
+            head + audio + "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\na=rtcp-fb:* nack\r\n",
+            head + "m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=rid:h send\r\na=simulcast:send h;~l\r\n",
+            head + "m=application 9/2 UDP/DTLS/SCTP x\r\nb=AS:9\r\na=sctp-port:5000\r\na=inactive\r\n",
+            head + audio + "a=candidate:1 1 udp 5 192.0.2.1 9 typ host\r\na=ssrc:1 cname:x\r\na=msid:a b\r\n",
+            "v=0\no=x 1 1 IN IP6 ::1\ns=\nm=audio 9 RTP/AVP 0\na=extmap:1/sendonly urn:x\na=setup:actpass\n",
+        ].map { Array($0.utf8) }
+        var mutations = Mutations(of: seeds, seed: 8866)
+        var accepted = 0
+        for _ in 0..<100_000 {
+            let bytes = mutations.next()
+            guard let description = try? SessionDescription(parsing: String(decoding: bytes, as: UTF8.self)) else {
+                continue
+            }
+            accepted += 1
+            if accepted % 16 == 0 {
+                #expect((try? SessionDescription(parsing: description.serialized)) == description)
+            }
+        }
+        #expect(accepted > 1_000 && accepted < 99_000, "\(accepted)")
     }
 
     @Test func mutatedDescriptionsNeverTrapAndWriteWhatTheyRead() throws {

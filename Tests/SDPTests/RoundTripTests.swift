@@ -10,7 +10,7 @@ func offer(_ name: String) throws -> SessionDescription {
 }
 
 @Suite struct RoundTripTests {
-    @Test func thereAreTwelveFixtures() throws { #expect(try offerFixtures().count == 12) }
+    @Test func thereAreFifteenFixtures() throws { #expect(try offerFixtures().count == 15) }
 
     @Test(arguments: try offerFixtures())
     func everyFixtureComesBackByteForByte(_ name: String) throws {

@@ -30,14 +30,14 @@ import Primitives
         unsafe EVP_PKEY_free(key)
     }
 
-    static func generate(at unixSeconds: Int64?) throws(CertificateError) -> CertificateIdentity {
+    static func generate(at unixSeconds: Int64?, names: [SubjectName]) throws(CertificateError) -> CertificateIdentity {
         ERR_clear_error()
         guard let key = unsafe postern_EVP_P256_generate() else { throw .openSSL(reason: lastOpenSSLError()) }
         guard let certificate = unsafe X509_new() else {
             unsafe EVP_PKEY_free(key)
             throw .openSSL(reason: lastOpenSSLError())
         }
-        guard unsafe fill(certificate, with: key, at: unixSeconds) else {
+        guard unsafe fill(certificate, with: key, at: unixSeconds, names: names) else {
             let reason = lastOpenSSLError()
             unsafe X509_free(certificate)
             unsafe EVP_PKEY_free(key)
@@ -102,7 +102,9 @@ private func withMemoryBIO(over bytes: [UInt8], _ read: (OpaquePointer) -> Opaqu
 }
 
 /// Version 3, a random positive serial, CN=Postern as subject and issuer, validity, public key, SHA-256 signature.
-private func fill(_ certificate: OpaquePointer, with key: OpaquePointer, at unixSeconds: Int64?) -> Bool {
+private func fill(
+    _ certificate: OpaquePointer, with key: OpaquePointer, at unixSeconds: Int64?, names: [SubjectName]
+) -> Bool {
     guard unsafe X509_set_version(certificate, 2) == 1 else { return false }
     var serial = [UInt8](repeating: 0, count: 16)
     guard unsafe RAND_bytes(&serial, 16) == 1 else { return false }
@@ -129,6 +131,12 @@ private func fill(_ certificate: OpaquePointer, with key: OpaquePointer, at unix
     } else {
         guard unsafe X509_gmtime_adj(X509_getm_notBefore(certificate), start) != nil,
             unsafe X509_gmtime_adj(X509_getm_notAfter(certificate), end) != nil
+        else { return false }
+    }
+    if !names.isEmpty {
+        let alternatives = names.map(\.text).joined(separator: ",")
+        guard unsafe postern_X509_add_extension(certificate, NID_subject_alt_name, alternatives) == 1,
+            unsafe postern_X509_add_extension(certificate, NID_ext_key_usage, "serverAuth") == 1
         else { return false }
     }
     return unsafe X509_set_pubkey(certificate, key) == 1 && X509_sign(certificate, key, EVP_sha256()) > 0

@@ -1,3 +1,4 @@
+import ICE
 import Primitives
 
 /// What a call of the command line is to do. The same for every kind of call.
@@ -9,7 +10,7 @@ public struct CallOptions: Sendable {
     /// How long the call is held; `nil` until the source ends, the other side hangs up or a signal comes.
     public var duration: TimeDelta?
     /// How long a call may take to be set up before it counts as failed.
-    public var setupTimeout: TimeDelta = .seconds(45)
+    public var setupTimeout: TimeDelta = .seconds(75)
     public var media = MediaOptions()
     public var network = NetworkOptions()
     /// Where the typed trace goes as NDJSON.
@@ -47,6 +48,17 @@ public struct MediaOptions: Hashable, Sendable {
 public struct NetworkOptions: Hashable, Sendable {
     public var iceServers: [ICEServerURL] = []
     public var portRange: ClosedRange<UInt16>?
+    /// One port for all calls of the process.
+    public var udpPort: UInt16?
+    /// What is announced for our addresses and where is sent for others'.
+    public internal(set) var mapping = AddressMapping.identity
+    public var allowsAsymmetricProxy = false
+    public var isICELite = false
+    /// Addresses to gather on; the first empty means both families, the second any network.
+    public internal(set) var families: Set<IPAddress.Family> = []
+    public internal(set) var networks: [NetworkPrefix] = []
+    /// Only those that traffic to the internet leaves by (RFC 8828 §5.2, mode 2).
+    public internal(set) var isDefaultRouteOnly = false
     /// Interfaces to gather on; empty means all that fit.
     public var interfaces: [String] = []
     /// The certificate to use; `nil` makes one for this run.

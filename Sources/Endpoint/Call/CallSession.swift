@@ -55,15 +55,18 @@ public struct CallSetupError: Error, CustomStringConvertible {
 
 /// One run of the command line: opens what is to be sent and recorded, holds the call, reports.
 ///
-/// The kinds of call are in extensions: `runLoopback` and `runStdio` over sockets, `runVirtualLoopback` in simulated time.
+/// The kinds of call are in extensions: `runLoopback`, `runStdio` and `runRoom` over sockets, `runVirtualLoopback` in simulated time.
 public final class CallSession: Sendable {
     public let options: CallOptions
     let reporter: any CallReporter
     private let interruptions = Atomic<Int>(0)
+    /// The address mapping with the names of its rules looked up.
+    let mapping = Mutex(AddressMapping.identity)
 
     public init(options: CallOptions, reporter: any CallReporter) {
         self.options = options
         self.reporter = reporter
+        mapping.withLock { $0 = options.network.mapping }
     }
 
     /// Asks the call to end politely, as a signal does. From any thread.
@@ -93,13 +96,20 @@ public final class CallSession: Sendable {
         }
     }
 
-    func openRecording(kinds: [String: MediaKind]) throws -> RecordingSession? {
+    /// - Parameter allowsMore: whether other kinds may come later, which then need their place in the file.
+    func openRecording(kinds: [String: MediaKind], allowsMore: Bool = false) throws -> RecordingSession? {
         guard let path = options.record else { return nil }
         do {
-            return try RecordingSession(path: path, kinds: kinds)
+            return try RecordingSession(path: path, kinds: kinds, later: allowsMore ? held(path) : [])
         } catch {
             throw CallSetupError("--record \(error)", status: .recording)
         }
+    }
+
+    /// The kinds of media a file of this name can hold.
+    private func held(_ path: String) -> Set<MediaKind> {
+        guard let format = RecordingFormat(path: path) else { return [] }
+        return Set(([.opus, .vp8] as [Codec]).filter { format.holds($0) }.map(\.kind))
     }
 
     /// The kinds of media a source brings, in the order of their m-sections.
@@ -113,6 +123,7 @@ public final class CallSession: Sendable {
         let audio = audioBitrate
         configuration.bitrates.start = videoBitrate + audio
         configuration.bitrates.maximum = max(2_000_000, (videoBitrate + audio) * 2)
+        applyNetwork(to: &configuration)
         configuration.logsKeys = ProcessInfo.processInfo.environment["SSLKEYLOGFILE"].map { !$0.isEmpty } ?? false
         return configuration
     }
@@ -159,6 +170,7 @@ public final class CallSession: Sendable {
         {
             status = .recording
         }
+        if status == .success, reports.contains(where: { $0.eventsFailure != nil }) { status = .recording }
 
         let results = options.expectations.map { $0.evaluate(on: .object(members)) }
         members.append(
@@ -206,6 +218,7 @@ public final class CallSession: Sendable {
             }
             if let failure = report.recordingFailure { lines.append("recording: \(failure)") }
             if let failure = report.mediaFailure { lines.append("source: \(failure)") }
+            if let failure = report.eventsFailure { lines.append(failure) }
         }
         if let diagnosis {
             lines.append(diagnosis.sentence)

@@ -27,11 +27,17 @@ struct LiveCall {
         case neverStood
     }
 
-    func hold(signalingHasFailed: @Sendable () -> Bool = { false }) async -> [CallReport] {
+    /// - Parameters:
+    ///   - waitForPeer: how long the other side may take to be there; `nil`: as long as the call may take to be set up.
+    ///   - signaling: how signalling stands. Both sides of a call in this process are always there.
+    func hold(
+        waitForPeer: TimeDelta? = nil, signaling: (@Sendable () -> SignalingProgress)? = nil
+    ) async -> [CallReport] {
         let started = loop.now
-        var end = await waitUntilConnected(started, signalingHasFailed: signalingHasFailed)
+        let present: @Sendable () -> SignalingProgress = signaling ?? { SignalingProgress(peerCame: started) }
+        var end = await waitUntilConnected(started, waitForPeer: waitForPeer, signaling: present)
         let connected = loop.now
-        if end == nil { end = await waitForEnd(since: connected) }
+        if end == nil { end = await waitForEnd(since: connected, signaling: present) }
         for peer in peers { peer.live.stopPublishers() }
         if end != .closedByPeer, end != .neverStood, end != .failed {
             // What is on the way, and what is asked for again, still arrives before the goodbye.
@@ -59,34 +65,47 @@ struct LiveCall {
         }
         if let logWorker {
             let log = log
-            await logWorker.finish { log.value?.flush() }
+            let failure = await logWorker.finish {
+                log.value?.flush()
+                return log.value?.failure
+            }
+            if let last = reports.indices.last { reports[last].eventsFailure = failure }
         }
         return reports
     }
 
     private func waitUntilConnected(
-        _ started: Instant, signalingHasFailed: @Sendable () -> Bool
+        _ started: Instant, waitForPeer: TimeDelta?, signaling: @Sendable () -> SignalingProgress
     ) async -> End? {
         while true {
+            let progress = signaling()
             let journals = peers.map(\.live.journal)
             if journals.allSatisfy(\.wasConnected) { return nil }
             if session.isInterrupted { return .interrupted }
-            if journals.contains(where: \.hasFailed) || signalingHasFailed() { return .failed }
+            if journals.contains(where: \.hasFailed) || progress.failure != nil { return .failed }
             if peers.contains(where: { $0.live.hasPublisherFailed }) { return .mediaFailed }
-            if loop.now - started > session.options.setupTimeout { return .neverStood }
-            try? await Task.sleep(for: .milliseconds(2))
+            let (since, limit) = (progress.peerCame ?? started, session.options.setupTimeout)
+            if loop.now - since > (progress.peerCame == nil ? waitForPeer ?? limit : limit) { return .neverStood }
+            // Quick while the call is being made, idle while nobody is there.
+            try? await Task.sleep(for: .milliseconds(progress.peerCame == nil ? 20 : 2))
         }
     }
 
-    private func waitForEnd(since connected: Instant) async -> End {
+    private func waitForEnd(
+        since connected: Instant, signaling: @Sendable () -> SignalingProgress
+    ) async -> End {
         var meter = StatusMeter(start: connected)
         var lastStatus = connected
+        var lostAt: Instant?
         while true {
             let now = loop.now
             let journals = peers.map(\.live.journal)
             if session.isInterrupted { return .interrupted }
             if journals.contains(where: \.hasFailed) { return .failed }
-            if journals.contains(where: \.wasClosedByPeer) { return .closedByPeer }
+            // A lost path may come back, by itself or with a restart: it gets the time that a new call would get.
+            lostAt = journals.contains(where: \.isWithoutPath) ? lostAt ?? now : nil
+            if let lostAt, now - lostAt > session.options.setupTimeout { return .failed }
+            if journals.contains(where: \.wasClosedByPeer) || signaling().isOver { return .closedByPeer }
             let publishers = peers.flatMap(\.live.publishers)
             // What is sent ends by its own media clock, to the frame; who only receives looks at the clock.
             if publishers.isEmpty, let duration = session.options.duration, now - connected >= duration {

@@ -61,6 +61,17 @@ final class LivePeer: PeerConnectionObserver {
 
     func record(into session: RecordingSession) { state.withLock { $0.recording = Confined(session) } }
 
+    /// Sections that bring frames from now on, by MID.
+    func adopt(received: [String: MediaKind]) {
+        guard let recording = state.withLock({ $0.recording }) else { return }
+        recorderWorker.submit { recording.value.adopt(received) }
+    }
+
+    /// What is sent is heard again and can be decoded from a keyframe on.
+    func requestKeyframe(mid: String) {
+        for publisher in publishers { publisher.post(.keyframeRequested(mid: mid)) }
+    }
+
     // MARK: PeerConnectionObserver, on the loop's thread
 
     func observe(events: [PeerEvent], trace: [TraceEvent], at now: Instant) {
@@ -72,7 +83,7 @@ final class LivePeer: PeerConnectionObserver {
         var recorded: [PeerEvent] = []
         for event in events {
             switch event {
-            case .frame, .senderReport:
+            case .frame, .senderReport, .captureTime:
                 if recording != nil { recorded.append(event) }
             case .keyframeRequested, .targetBitrate, .lossReported:
                 for publisher in publishers { publisher.post(event) }
@@ -83,7 +94,9 @@ final class LivePeer: PeerConnectionObserver {
                 signalContinuation.yield(event)
             case .keyLog(let line):
                 state.withLock { try? $0.keyLog?.write(contentsOf: Data((line + "\n").utf8)) }
-            case .iceStateChanged, .selectedPairChanged:
+            case .restartWanted, .negotiationNeeded:
+                signalContinuation.yield(event)
+            case .iceStateChanged, .selectedPairChanged, .nameResolutionWanted:
                 break
             }
         }
@@ -97,6 +110,7 @@ final class LivePeer: PeerConnectionObserver {
         if let logWorker, !trace.isEmpty {
             logWorker.submit { [log, name] in
                 for entry in trace { log.value?.write(entry, peer: name) }
+                log.value?.flush()  // Someone may be reading along.
             }
         }
     }
@@ -117,4 +131,9 @@ final class LivePeer: PeerConnectionObserver {
     }
 
     func endSignals() { signalContinuation.finish() }
+}
+
+extension CallJournal {
+    /// Whether media can flow right now.
+    var isUp: Bool { connectionState == .connected }
 }

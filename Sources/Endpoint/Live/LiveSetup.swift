@@ -37,25 +37,111 @@ extension CallSession {
         }
     }
 
-    /// One socket an address, within the port range where one is given.
+    /// One socket an address: from the range or of the port that was asked for, else of those that a mapping rule
+    /// announces, else on any port.
     func openSockets(on loop: IOLoop, addresses: [HostAddress]) throws -> [SocketBinding] {
         var bindings: [SocketBinding] = []
-        for (index, address) in addresses.enumerated() {
-            let configuration = UDPSocketConfiguration(
-                address: address.ip, port: options.network.portRange.map { .range($0) } ?? .any,
-                interfaceIndex: address.ip.isLinkLocal ? address.interfaceIndex : 0)
-            do {
-                let socket = try UDPSocket(loop: loop, configuration)
+        do {
+            for (index, address) in addresses.enumerated() {
+                let port = try portChoice(for: address)
+                let configuration = UDPSocketConfiguration(
+                    address: address.ip, port: port,
+                    interfaceIndex: address.ip.isLinkLocal ? address.interfaceIndex : 0)
+                let socket = try SocketSupply.process.socket(
+                    loop: loop, configuration, isShared: options.network.udpPort != nil)
                 bindings.append(
                     SocketBinding(
                         socket: socket, interfaceName: address.interfaceName,
                         preference: UInt16(clamping: 65_535 - index * 256)))
-            } catch {
-                for binding in bindings { binding.socket.close() }
-                throw CallSetupError("\(error)", status: .network)
+                reporter.log(.debug, describe(socket, port, loop))
             }
+        } catch {
+            for binding in bindings { binding.socket.close() }
+            if let error = error as? CallSetupError { throw error }
+            throw CallSetupError("\(error)", status: .network)
         }
         return bindings
+    }
+
+    private func describe(_ socket: any MediaSocket, _ port: PortChoice, _ loop: IOLoop) -> String {
+        var text = "udp \(socket.localAddress)"
+        if case .range(let range, _) = port,
+            let usage = SocketSupply.process.usage(of: range, on: socket.localAddress.ip, at: loop.now)
+        {
+            text += " (\(usage))"
+        }
+        for announced in mapping.withLock({ $0 }).announced(socket.localAddress) where announced.isMapped {
+            text += ", announced as \(announced.address)"
+        }
+        return text
+    }
+
+    /// The port to bind on an address, held against what the mapping announces: a port that no rule announces is one that
+    /// nobody outside can reach.
+    private func portChoice(for address: HostAddress) throws -> PortChoice {
+        let network = options.network
+        let announced = network.mapping.announcedPorts(on: address.ip, interface: address.interfaceName)
+        guard let wanted = network.udpPort.map({ $0...$0 }) ?? network.portRange else {
+            guard let ports = announced.max(by: { $0.count < $1.count }), ports.count < 60_000 else { return .any }
+            return .range(ports)
+        }
+        if let gap = network.mapping.unannounced(wanted, on: address.ip, interface: address.interfaceName).first {
+            let flag = network.udpPort == nil ? "--port-range" : "--udp-port"
+            throw CallSetupError(
+                "\(flag): \(address.ip):\(portText(gap)) would be bound, but the mapping announces only "
+                    + announced.map(portText).joined(separator: ", ") + "; nobody outside could reach the others",
+                status: .network)
+        }
+        return network.udpPort.map { .exactly($0) } ?? .range(wanted)
+    }
+
+    private func portText(_ range: ClosedRange<UInt16>) -> String {
+        range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound)"
+    }
+
+    /// What the options say of ICE.
+    func applyNetwork(to configuration: inout PeerConfiguration) {
+        configuration.ice.mapping = mapping.withLock { $0 }
+        configuration.ice.isLite = options.network.isICELite
+        configuration.ice.allowsAsymmetricResponses = options.network.allowsAsymmetricProxy
+    }
+
+    /// Looks the names of mapping rules up. One that cannot be resolved is an error: the flag asked for it.
+    private func resolveMapping() async throws {
+        var resolved = options.network.mapping
+        let resolver = Resolver()
+        for name in resolved.names {
+            do {
+                resolved.setAddresses(try await resolver.resolve(name), of: name)
+            } catch {
+                throw CallSetupError("--map: \(error)", status: .network)
+            }
+        }
+        let result = resolved
+        mapping.withLock { $0 = result }
+    }
+
+    /// How often names in mapping rules are looked up again: dynamic DNS commonly has a lifetime of a minute.
+    private static let nameLifetime = Duration.seconds(60)
+
+    /// Looks the names of mapping rules up again while a call goes on, until it is cancelled. A failure changes nothing.
+    func keepResolvingNames(for connection: PeerConnection) -> Task<Void, Never> {
+        Task {
+            guard !options.network.mapping.names.isEmpty else { return }
+            let resolver = Resolver()
+            while !Task.isCancelled {
+                try? await Task.sleep(for: Self.nameLifetime)
+                var next = mapping.withLock { $0 }
+                let before = next
+                for name in next.names {
+                    if let found = try? await resolver.resolve(name) { next.setAddresses(found, of: name) }
+                }
+                guard next != before, !Task.isCancelled else { continue }
+                let changed = next
+                mapping.withLock { $0 = changed }
+                await connection.setAddressMapping(changed)
+            }
+        }
     }
 
     /// The addresses to bind: those of the interfaces that were named, or all that lead anywhere.
@@ -63,6 +149,7 @@ extension CallSession {
         var selection = AddressSelection()
         selection.onlyInterfaces = options.network.interfaces
         selection.allowsLoopback = !options.network.interfaces.isEmpty
+        if !options.network.families.isEmpty { selection.families = options.network.families }
         do {
             for name in options.network.interfaces {
                 var one = selection
@@ -80,17 +167,35 @@ extension CallSession {
                 found = try selection.selectFromSystem()
             }
             guard !found.isEmpty else { throw CallSetupError("no network interface is up", status: .network) }
-            return found
+            return try filtered(found)
         } catch let failure as SocketFailure {
             throw CallSetupError("\(failure)", status: .network)
         }
     }
 
+    private func filtered(_ addresses: [HostAddress]) throws -> [HostAddress] {
+        let network = options.network
+        let kept = addresses.filter { address in
+            (network.networks.isEmpty || network.networks.contains { $0.contains(address.ip) })
+                && (!network.isDefaultRouteOnly || address.isDefaultRoute)
+        }
+        guard kept.isEmpty else { return kept }
+        throw CallSetupError(
+            "--subnet, --ice-policy: no address is left; without them there are "
+                + addresses.map { "\($0.ip)" }.joined(separator: ", "), status: .network)
+    }
+
     /// The addresses of the STUN servers. A name that cannot be resolved is an error: the flag asked for it.
     func resolveServers() async throws -> [STUNServer] {
+        try await resolveMapping()
+        let mapping = mapping.withLock { $0 }
         var servers: [STUNServer] = []
         let resolver = Resolver()
         for url in options.network.iceServers {
+            if let mapped = mapping.server(name: url.host, port: url.port) {
+                servers += mapped.map { STUNServer(url: "\(url)", address: $0.address) }
+                continue
+            }
             if let ip = IPAddress(url.host) {
                 servers.append(STUNServer(url: "\(url)", address: TransportAddress(ip, url.port)))
                 continue
@@ -174,15 +279,10 @@ extension CallSession {
 
     func openKeyLog() -> FileHandle? {
         guard let path = ProcessInfo.processInfo.environment["SSLKEYLOGFILE"], !path.isEmpty else { return nil }
-        if !FileManager.default.fileExists(atPath: path) {
-            _ = FileManager.default.createFile(
-                atPath: path, contents: nil, attributes: [.posixPermissions: 0o600])
-        }
-        guard let handle = FileHandle(forWritingAtPath: path) else {
+        guard let handle = FileHandle(creating: path, permissions: 0o600, appending: true) else {
             reporter.log(.error, "SSLKEYLOGFILE \(path) cannot be written; keys are not logged")
             return nil
         }
-        _ = try? handle.seekToEnd()
         return handle
     }
 }

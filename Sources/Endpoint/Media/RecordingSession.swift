@@ -8,19 +8,26 @@ import Primitives
 /// is remembered and decides the exit code.
 public final class RecordingSession {
     private var recorder: Recorder?
-    private let kinds: [String: MediaKind]
+    private var kinds: [String: MediaKind]
     public private(set) var summary: RecordingSummary?
     public private(set) var failure: RecordingError?
 
-    /// - Parameter kinds: the kind of each section that may bring frames, by MID.
-    public init(path: String, kinds: [String: MediaKind]) throws(RecordingError) {
+    /// - Parameters:
+    ///   - kinds: the kind of each section that may bring frames, by MID.
+    ///   - later: kinds that a section agreed on later may bring, which get their place in the file.
+    public init(
+        path: String, kinds: [String: MediaKind], later: Set<MediaKind> = []
+    ) throws(RecordingError) {
         self.kinds = kinds
         recorder = try Recorder(
-            path: path, tracks: Set(kinds.values).sorted { $0.rawValue < $1.rawValue }.map { TrackExpectation($0) })
+            path: path, tracks: Set(kinds.values).union(later).sorted { $0.rawValue < $1.rawValue }.map { TrackExpectation($0) })
     }
 
     /// Whether frames still go into the file.
     public var isRecording: Bool { recorder != nil }
+
+    /// The sections that bring frames from now on, by MID: another exchange agreed on them.
+    public func adopt(_ kinds: [String: MediaKind]) { self.kinds = kinds }
 
     public func note(_ event: PeerEvent) {
         guard let recorder else { return }
@@ -32,6 +39,9 @@ public final class RecordingSession {
             case .senderReport(let mid, let ntp, let timestamp):
                 guard let kind = kinds[mid] else { return }
                 recorder.noteSenderReport(track: kind, ntp: ntp, rtp: timestamp)
+            case .captureTime(let mid, let ntp, let timestamp):
+                guard let kind = kinds[mid] else { return }
+                recorder.noteCaptureTime(track: kind, ntp: ntp, rtp: timestamp)
             default: break
             }
         } catch {

@@ -19,10 +19,20 @@ public struct CallJournal: Sendable {
     public private(set) var refusedStreams: [String] = []
     public private(set) var connectionLosses = 0
     public private(set) var remoteBye = false
-    public private(set) var telephoneEvents: [UInt8] = []
+    /// Keys the other side pressed, each once, when it was over.
+    public private(set) var telephoneEvents: [PressedKey] = []
     public private(set) var framesReceived: [String: Int] = [:]
     public private(set) var targetBitrate: Int?
     public private(set) var lastTrace: [String] = []
+
+    public struct PressedKey: Hashable, Sendable {
+        public var mid: String
+        /// As RFC 4733 §3.2 numbers them.
+        public var event: UInt8
+        /// Empty for an event that is no key.
+        public var digit: String
+        public var length: TimeDelta
+    }
 
     /// How many different facts of one sort are kept: a journal does not grow with the call (invariant 5).
     static let maximumFacts = 100
@@ -42,8 +52,11 @@ public struct CallJournal: Sendable {
         case .frame(_, let mid): framesReceived[mid, default: 0] += 1
         case .remoteBye: remoteBye = true
         case .targetBitrate(let rate): targetBitrate = rate
-        case .telephoneEvent(let event, _):
-            if event.isEnd, telephoneEvents.count < Self.maximumFacts { telephoneEvents.append(event.event) }
+        case .telephoneEvent(let event, let mid):
+            guard event.isEnd, telephoneEvents.count < Self.maximumFacts else { break }
+            telephoneEvents.append(
+                PressedKey(
+                    mid: mid, event: event.event, digit: event.digit.map { String($0) } ?? "", length: event.length))
         default: break
         }
     }
@@ -80,10 +93,20 @@ public struct CallJournal: Sendable {
 }
 
 extension CallJournal {
-    /// Whether nothing further is to be expected of the call.
+    /// Whether nothing further is to be expected of the call. ICE's failure is no end: checks of the other side are
+    /// answered all the same, and it may yet come.
     public var hasFailed: Bool {
-        if case .failed = connectionState { return true }
+        if case .failed(let reason) = connectionState {
+            if case .ice = reason { return false }
+            return true
+        }
         return false
+    }
+
+    /// Whether there is no path now, and there may be one again.
+    public var isWithoutPath: Bool {
+        if case .failed(.ice) = connectionState { return true }
+        return connectionState == .disconnected
     }
 
     /// Whether the other side ended the call.

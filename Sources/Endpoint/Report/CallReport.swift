@@ -12,6 +12,8 @@ public struct CallReport: Sendable {
     public var recording: RecordingSummary?
     public var recordingFailure: RecordingError?
     public var mediaFailure: MediaError?
+    /// Why the trace of `--events` goes on no further.
+    public var eventsFailure: String?
     public var duration: TimeDelta = .zero
     public var diagnosis: Diagnosis?
 
@@ -41,6 +43,7 @@ public struct CallReport: Sendable {
             .init("selectedPair", selectedPair),
             .init("audio", mediaSummary(.audio, of: statistics.objects, over: duration)),
             .init("video", mediaSummary(.video, of: statistics.objects, over: duration)),
+            .init("dtmf", dtmf),
             .init("recording", recordingJSON),
             .init("diagnosis", diagnosis?.json ?? .null),
             .init("stats", .array(statistics.objects.map(\.json))),
@@ -85,6 +88,18 @@ public struct CallReport: Sendable {
                 "roundTripTime",
                 JSONValue(rounded: statisticsPair?["currentRoundTripTime"]?.asDouble.map { $0 * 1000 })),
         ])
+    }
+
+    /// Keys the other side pressed.
+    private var dtmf: JSONValue {
+        .array(
+            journal.telephoneEvents.map { key in
+                .object([
+                    .init("digit", key.digit.isEmpty ? .null : .string(key.digit)),
+                    .init("event", .integer(Int64(key.event))), .init("mid", .string(key.mid)),
+                    .init("duration", JSONValue(rounded: key.length.seconds * 1000)),
+                ])
+            })
     }
 
     private var recordingJSON: JSONValue {

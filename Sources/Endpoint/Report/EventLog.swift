@@ -7,20 +7,23 @@ import Primitives
 /// Times are milliseconds since `origin`. The members after `event` are the labels of the trace's own cases, so that a new
 /// kind of trace needs nothing here. Not thread-safe: one worker owns it.
 public final class EventLog {
+    private let path: String
     private let handle: FileHandle
     private let origin: Instant
     private var buffer: [UInt8] = []
+    /// Why nothing more is written: what was before stays.
     public private(set) var failure: String?
 
     public init(path: String, origin: Instant) throws(EventLogError) {
+        self.path = path
         self.origin = origin
         if path == "-" {
             handle = .standardOutput
             return
         }
-        guard FileManager.default.createFile(atPath: path, contents: nil),
-            let handle = FileHandle(forWritingAtPath: path)
-        else { throw EventLogError(path: path, reason: "it cannot be written; check the folder and its permissions") }
+        guard let handle = FileHandle(creating: path) else {
+            throw EventLogError(path: path, reason: "it cannot be written; check the folder and its permissions")
+        }
         self.handle = handle
     }
 
@@ -36,7 +39,8 @@ public final class EventLog {
         do {
             try handle.write(contentsOf: Data(buffer))
         } catch {
-            failure = "\(error)"
+            failure =
+                "--events \(path): \(error.localizedDescription) What was written before stays; make room, or name another file."
         }
         buffer.removeAll(keepingCapacity: true)
     }

@@ -18,6 +18,14 @@ public indirect enum JSONValue: Hashable, Sendable {
         }
     }
 
+    /// Puts a member into an object: after another, or at the end where that is not there.
+    mutating func insert(_ name: String, _ value: JSONValue, after other: String) {
+        guard case .object(var members) = self else { return }
+        let index = members.firstIndex { $0.name == other }.map { $0 + 1 } ?? members.endIndex
+        members.insert(Member(name, value), at: index)
+        self = .object(members)
+    }
+
     /// The member of an object; `nil` where there is none or this is no object.
     public subscript(name: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// One line of `stdio:` signalling: a description, a trickled candidate, or the end of candidates.
+/// One message of signalling, as a line of `stdio:` and as a room carries it: a description, a trickled candidate, or the end of candidates.
 ///
 ///     {"type":"offer","sdp":"v=0\r\n…"}
 ///     {"candidate":"candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host","sdpMid":"0","sdpMLineIndex":0}
@@ -57,8 +57,11 @@ public enum SignalingMessage: Hashable, Sendable {
                 throw SignalingError("\"candidate\" message without a \"candidate\"")
             }
             try self.init(candidate: candidate, object: object)
+        case "end-of-candidates": self = .endOfCandidates
         case "bye": self = .bye
-        default: throw SignalingError("unknown type \"\(shortened(type))\"; known are offer, answer, candidate, bye")
+        default:
+            throw SignalingError(
+                "unknown type \"\(shortened(type))\"; known are offer, answer, candidate, end-of-candidates, bye")
         }
     }
 
@@ -81,6 +84,19 @@ public enum SignalingMessage: Hashable, Sendable {
         }
         self = .candidate(
             text, sdpMid: object["sdpMid"] as? String, sdpMLineIndex: (object["sdpMLineIndex"] as? NSNumber)?.intValue)
+    }
+
+    /// As a room carries it (Docs/signaling.md): with a type, whatever it is.
+    public var roomText: String {
+        switch self {
+        case .candidate(let text, let mid, let index):
+            ([
+                "type": "candidate", "candidate": .string(text), "sdpMid": JSONValue(mid),
+                "sdpMLineIndex": JSONValue(index),
+            ] as JSONValue).line
+        case .endOfCandidates: (["type": "end-of-candidates"] as JSONValue).line
+        case .offer, .answer, .bye: line
+        }
     }
 
     /// The line to write, without its newline.

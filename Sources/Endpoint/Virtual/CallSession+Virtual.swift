@@ -69,7 +69,7 @@ extension CallSession {
             record(call, log)
             log?.flush()
             answerer.recording?.finish()
-            return conclude(finished(report, call), kind: "virtual-loopback")
+            return conclude(finished(report, call, log), kind: "virtual-loopback")
         } catch let error as NegotiationError {
             throw CallSetupError("\(error)", status: .signaling)
         }
@@ -120,13 +120,14 @@ extension CallSession {
         }
     }
 
-    private func finished(_ reports: [CallReport], _ call: VirtualLoopback) -> [CallReport] {
+    private func finished(_ reports: [CallReport], _ call: VirtualLoopback, _ log: EventLog?) -> [CallReport] {
         zip(reports, [call.offerer, call.answerer]).map { report, peer in
             var report = report
             report.sent = peer.publisher?.sent ?? [:]
             report.mediaFailure = peer.mediaError
             report.recording = peer.recording?.summary
             report.recordingFailure = peer.recording?.failure
+            report.eventsFailure = log?.failure
             return report
         }
     }

@@ -12,6 +12,8 @@ struct CheckContext: Sendable {
     /// Smoothed over all pairs, for the first wait on new ones.
     var roundTrip: TimeDelta?
     private var lastPairID = 0
+    /// When anything of the other side that authenticates last came.
+    var lastHeard: Instant?
 
     init(configuration: ICEAgent.Configuration, random: RandomSource) {
         self.configuration = configuration

@@ -34,7 +34,8 @@ extension CheckList {
         context.counters.responsesReceived += 1
         pairs[i].responsesReceived += 1
         let unknown = response.unknownRequiredTypes
-        if path != pairs[i].path {
+        context.lastHeard = now
+        if path != pairs[i].path, !allows(path, for: i, context, into: &out) {
             reject(i, .responseFromElsewhere(path), context, at: now, into: &out)
         } else if !unknown.isEmpty {
             reject(i, .unknownAttributes(unknown), context, at: now, into: &out)
@@ -48,6 +49,21 @@ extension CheckList {
                 reject(i, .errorResponse(error), context, at: now, into: &out)
             }
         }
+    }
+
+    /// Whether an answer from another address than asked may count, and its address with it.
+    private mutating func allows(
+        _ path: NetworkPath, for i: Int, _ context: CheckContext, into out: inout ICEAgent.Output
+    ) -> Bool {
+        guard context.configuration.allowsAsymmetricResponses, path.local == pairs[i].path.local else { return false }
+        if !pairs[i].answeredFrom.contains(path.remote) {
+            if pairs[i].answeredFrom.count >= context.configuration.limits.answeringAddresses {
+                pairs[i].answeredFrom.removeFirst()
+            }
+            pairs[i].answeredFrom.append(path.remote)
+            out.trace.append(.asymmetricAnswer(pairs[i].path, from: path.remote))
+        }
+        return true
     }
 
     /// A check failed by its answer. A pair that is in use lives on what was answered before, until its consent ends.

@@ -149,8 +149,11 @@ extension CheckList {
             if pair.sends >= pair.budget, giveUpNominee(at: i, context, at: now) { return }
             send(i, .nomination, &context, at: now, into: &out)
         } else if pair.id == sendingID {
-            guard !context.configuration.isLite else { return }
-            send(i, pair.unansweredSince == nil ? .consent : .doubt, &context, at: now, into: &out)
+            send(
+                i, pair.unansweredSince == nil || context.configuration.isLite ? .consent : .doubt, &context, at: now,
+                into: &out)
+            // A lite agent's requests keep mappings open; its consent are the other side's requests.
+            if context.configuration.isLite { pairs[i].nextSend = now + context.consentInterval() }
         } else if pair.state == .inProgress || (pair.state == .succeeded && pair.unansweredSince != nil) {
             if pair.sends < pair.budget {
                 send(i, .repeated, &context, at: now, into: &out)

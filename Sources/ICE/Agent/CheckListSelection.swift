@@ -17,8 +17,8 @@ extension CheckList {
         isDisconnected = false
         guard let i = index(sendingID) else { return }
         patienceEnd = nil
-        guard !context.configuration.isLite, sendingID != nomineeID else { return }
-        if pairs[i].unansweredSince == nil {
+        guard sendingID != nomineeID else { return }
+        if pairs[i].unansweredSince == nil || context.configuration.isLite {
             pairs[i].nextSend = max(now, pairs[i].lastRequestSent ?? now) + context.consentInterval()
         } else {
             // Asked before it was needed, and not heard since: the waiting starts anew.

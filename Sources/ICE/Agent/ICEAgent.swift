@@ -22,9 +22,15 @@ import Primitives
 ///
 /// **States.** `new` until the remote description, then `checking`; `connected` as soon as any pair is validated, for
 /// that is when DTLS may start; `completed` when the pair is nominated and neither side has more candidates to come.
-/// `disconnected` after 3 s of unanswered requests. `failed` after 39.5 s without a pair, counted from the remote
-/// description, or 30 s after the last answer; failure is a report, not an end. ICMP errors and failed sends are
+/// `disconnected` after 3 s of unanswered requests. `failed` after 60 s without a pair, counted from the later of the
+/// descriptions, or 30 s after the last answer; failure is a report, not an end. ICMP errors and failed sends are
 /// traced and slow checks down; they never fail or close anything.
+///
+/// **Silence.** 15 s after the last sign of the other side in a call that stood, `restartWanted` asks whoever carries
+/// descriptions to offer a restart, on the same sockets: browsers are mute by then. What comes meanwhile still counts.
+///
+/// **Addresses.** A mapping says what is announced for a socket and where is sent for a candidate. It is applied in
+/// `announce…` and `admit` and nowhere else; checks and pairs know real addresses only.
 ///
 /// **Roles.** Conflicts are settled by the tie-breaker (RFC 8445 §7.3.1.1); a full agent controls a lite one.
 /// As lite, the agent is controlled, answers and believes the nomination.
@@ -42,6 +48,8 @@ public struct ICEAgent: Sendable {
     var context: CheckContext
     var current: CheckList
     var previous: CheckList?
+    /// Set between a restart of ours and the other side's credentials for it.
+    var restartPoint: RestartPoint?
     var gatherer = Gatherer()
     var bases: [LocalBase] = []
     var foundations: [String] = []
@@ -49,10 +57,16 @@ public struct ICEAgent: Sendable {
     var earlyCandidates: [Candidate] = []
     var selected: (id: Int, remote: CandidateType)?
     var rankedRole: ICERole
+    /// What is announced for which socket, and where is sent for which candidate.
+    public internal(set) var mapping: AddressMapping
+    /// When a restart is next wanted, unless something is heard; and whether any pair was ever in use.
+    var restartAskedAt: Instant?
+    var hasStood = false
 
     public init(configuration: Configuration, random: RandomSource) {
         context = CheckContext(configuration: configuration, random: random)
         rankedRole = context.role
+        mapping = configuration.mapping
         current = CheckList(
             credentials: ICECredentials(using: &context.random), checkInterval: configuration.checkInterval)
     }
@@ -60,6 +74,10 @@ public struct ICEAgent: Sendable {
 
 extension ICEAgent {
     public var localCredentials: ICECredentials { current.localCredentials }
+    /// The ufrags that are answered: the current generation's and that of the one before.
+    public var answeredUfrags: [String] {
+        [current.localCredentials.ufrag] + (previous.map { [$0.localCredentials.ufrag] } ?? [])
+    }
     public var remoteCredentials: ICECredentials? { current.remote?.credentials }
     public var role: ICERole { context.role }
     public var counters: ICECounters { context.counters }
@@ -92,7 +110,10 @@ extension ICEAgent {
 
 extension CheckList {
     fileprivate func isValidated(_ path: NetworkPath) -> Bool {
-        index(of: path).map { pairs[$0].state == .succeeded } ?? false
+        if let i = index(of: path), pairs[i].state == .succeeded { return true }
+        return pairs.contains {
+            $0.state == .succeeded && $0.path.local == path.local && $0.answeredFrom.contains(path.remote)
+        }
     }
 }
 
@@ -109,6 +130,7 @@ extension ICEAgent {
         }
         current.advance(to: now, &context, into: &out)
         previous?.advance(to: now, &context, into: &out)
+        wantRestart(at: now, into: &out)
         settle(at: now, into: &out)
     }
 
@@ -139,6 +161,7 @@ extension ICEAgent {
         if gatheringState == .gathering, gatherer.isComplete { setGatheringState(.complete, into: &out) }
 
         let pair = sendingList.sendingPair
+        if pair != nil { hasStood = true }
         gatherer.keepAlive(pair == nil, configuration, at: now)
         if pair?.path != sendingPath {
             sendingPath = pair?.path
@@ -155,6 +178,7 @@ extension ICEAgent {
         }
         deadline = earliest(gatherer.deadline, current.deadline(context, at: now))
         deadline = earliest(deadline, previous?.deadline(context, at: now))
+        deadline = earliest(deadline, restartDue.map { max($0, now + .nanoseconds(1)) })
     }
 
     private func derivedState(_ pair: CandidatePair?) -> ICEConnectionState {
@@ -166,5 +190,27 @@ extension ICEAgent {
         if list.isDisconnected { return .disconnected }
         let isFinal = pair.isNominated && list.nomineeID == nil && list.hasRemoteEnd && gatheringState == .complete
         return isFinal ? .completed : .connected
+    }
+}
+
+// MARK: Silence
+
+extension ICEAgent {
+    /// When the silence of the other side will have been long enough to want a restart.
+    var restartDue: Instant? {
+        guard hasStood, let heard = context.lastHeard else { return nil }
+        let wait =
+            configuration.silenceBeforeRestart + (context.role == .controlled ? .milliseconds(3_000) : TimeDelta.zero)
+        let due = heard + wait
+        guard let restartAskedAt, restartAskedAt > heard else { return due }
+        return max(due, restartAskedAt + configuration.restartRepetition)
+    }
+
+    mutating func wantRestart(at now: Instant, into out: inout Output) {
+        guard let due = restartDue, due <= now, let heard = context.lastHeard else { return }
+        restartAskedAt = now
+        out.trace.append(.timer(.restart))
+        out.trace.append(.restartWanted(silence: now - heard))
+        out.events.append(.restartWanted(silence: now - heard))
     }
 }

@@ -73,6 +73,7 @@ extension ICEAgent {
             return
         }
         context.counters.requestsReceived += 1
+        context.lastHeard = now
         let unknown = request.unknownRequiredTypes
         if !unknown.isEmpty {
             refuse(request, .unknownAttribute, [.unknownAttributes(unknown)], key, path, into: &out)

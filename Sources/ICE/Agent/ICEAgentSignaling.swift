@@ -6,8 +6,12 @@ extension ICEAgent {
     private static let slowestPacing: TimeDelta = .milliseconds(500)
 
     /// The other side's credentials. The same ones again change nothing; others than before are its restart.
+    ///
+    /// - Parameter localCredentials: ours for the generation that such a restart begins, where they were told the other
+    ///   side already; `nil` for new ones.
     public mutating func setRemoteDescription(
-        credentials: ICECredentials, isLite: Bool, pacing: TimeDelta? = nil, at now: Instant, into out: inout Output
+        credentials: ICECredentials, isLite: Bool, pacing: TimeDelta? = nil, localCredentials: ICECredentials? = nil,
+        at now: Instant, into out: inout Output
     ) {
         guard connectionState != .closed else { return }
         guard (1...256).contains(credentials.ufrag.utf8.count), (1...256).contains(credentials.password.utf8.count)
@@ -22,11 +26,13 @@ extension ICEAgent {
         }
         let isRestart = current.remote != nil
         let waiting = earlyCandidates
-        if isRestart { beginGeneration(nil, at: now, into: &out) }
+        if isRestart { beginGeneration(localCredentials, at: now, into: &out) }
+        restartPoint = nil
         current.remote = CheckList.RemoteParameters(
             credentials: credentials, key: MessageIntegrityKey(password: credentials.password), isLite: isLite)
         current.checkInterval = max(configuration.checkInterval, min(pacing ?? .zero, Self.slowestPacing))
         current.patienceEnd = now + configuration.patience
+        restartAskedAt = isRestart ? now : restartAskedAt
         if isLite, !configuration.isLite {
             context.switchRole(to: .controlling, because: "the other side is lite", into: &out)
         }
@@ -34,6 +40,14 @@ extension ICEAgent {
         earlyCandidates = []
         for candidate in waiting { admit(candidate, into: &out) }
         admitEarlyChecks(at: now, into: &out)
+        settle(at: now, into: &out)
+    }
+
+    /// A description of ours is on its way to the other side: patience counts from here, where it is not over.
+    public mutating func localDescriptionSent(at now: Instant, into out: inout Output) {
+        guard connectionState != .closed, current.remote != nil, current.patienceEnd != nil else { return }
+        begin(at: now, into: &out)
+        current.patienceEnd = now + configuration.patience
         settle(at: now, into: &out)
     }
 
@@ -57,7 +71,7 @@ extension ICEAgent {
         let old = previous.flatMap { $0.isRetired ? nil : $0.remote?.credentials.ufrag }
         if let remote = current.remote {
             if candidate.ufrag == nil || candidate.ufrag == remote.credentials.ufrag {
-                current.admit(candidate, &context, into: &out)
+                for candidate in mapped(candidate, into: &out) { current.admit(candidate, &context, into: &out) }
             } else if candidate.ufrag == previous?.remote?.credentials.ufrag || isKnownEarly(candidate) {
                 out.trace.append(.candidateIgnored(candidate, .otherGeneration))
             } else {
@@ -65,11 +79,28 @@ extension ICEAgent {
                 earlyCandidates.append(candidate)
             }
         } else if let old, candidate.ufrag == nil || candidate.ufrag == old {
-            previous?.admit(candidate, &context, into: &out)
+            for candidate in mapped(candidate, into: &out) { previous?.admit(candidate, &context, into: &out) }
         } else if earlyCandidates.count < configuration.limits.earlyCandidates {
             earlyCandidates.append(candidate)
         } else {
             out.trace.append(.candidateIgnored(candidate, .tooMany))
+        }
+    }
+
+    /// The candidate with the addresses to send to.
+    private func mapped(_ candidate: Candidate, into out: inout Output) -> [Candidate] {
+        mapping.admitted(candidate.address).enumerated().map { index, result in
+            guard result.rule != nil else { return candidate }
+            var used = candidate
+            used.address = result.address
+            used.base = result.address
+            used.priority -= min(UInt32(clamping: index), used.priority)
+            if result.isMapped {
+                used.signaledAddress = candidate.address
+                out.trace.append(
+                    .remoteMapped(signaled: candidate.address, used: result.address, rule: result.rule ?? ""))
+            }
+            return used
         }
     }
 

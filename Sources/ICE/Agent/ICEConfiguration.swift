@@ -7,6 +7,11 @@ extension ICEAgent {
         /// Answer checks and never send any (RFC 8445 §2.5). Such an agent is controlled.
         public var isLite = false
         public var stunServers: [STUNServer] = []
+        /// What is announced and where is sent, where something on the way translates addresses.
+        public var mapping: AddressMapping = .identity
+        /// Whether a response may come from another address than was asked, for proxies that answer from elsewhere. Its
+        /// MESSAGE-INTEGRITY and transaction count all the same (deviates from RFC 8445 §7.2.5.2.1).
+        public var allowsAsymmetricResponses = false
         /// Only bases of these families are gathered on.
         public var families: Set<IPAddress.Family> = [.ipv4, .ipv6]
         public var nominationPolicy: NominationPolicy = .firstValidated
@@ -25,8 +30,14 @@ extension ICEAgent {
         public var checkLimit = 7
         /// How often failed pairs are tried again while there is patience.
         public var recheckInterval: TimeDelta = .milliseconds(2_500)
-        /// No failure before this, counted from the remote description (RFC 8863 §3).
-        public var patience: TimeDelta = .milliseconds(39_500)
+        /// No failure before this, counted from the later of the two descriptions (RFC 8863 §3 asks for 39.5 s at least;
+        /// whoever takes the call up may need more).
+        public var patience: TimeDelta = .milliseconds(60_000)
+        /// A call that stood and whose other side is silent for this long wants an ICE restart: browsers stop checking 15
+        /// to 16 s after the last answer and begin again only then. The controlled side waits 3 s more, lest both offer.
+        public var silenceBeforeRestart: TimeDelta = .milliseconds(15_000)
+        /// How often it goes on wanting it.
+        public var restartRepetition: TimeDelta = .milliseconds(30_000)
 
         /// Between consent requests, times 0.8 ... 1.2 (RFC 7675 §5.1).
         public var consentInterval: TimeDelta = .milliseconds(5_000)
@@ -66,6 +77,8 @@ extension ICEAgent {
         public var serverRequests = 32
         /// Unanswered requests remembered for a pair.
         public var transactionsPerPair = 10
+        /// Addresses besides its own that a pair's answers may come from, where that is allowed.
+        public var answeringAddresses = 4
         public init() {}
     }
 

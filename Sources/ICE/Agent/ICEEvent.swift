@@ -13,4 +13,7 @@ public enum ICEEvent: Hashable, Sendable {
     case consentExpired
     /// The other side came with new credentials; ours are new now, too, and belong in the answer (RFC 8839 §4.4.2).
     case restartedByRemote
+    /// The call stood, and nothing of the other side was heard for so long: it may have given up checking, and begins
+    /// again only with an ICE restart. Told again while it lasts.
+    case restartWanted(silence: TimeDelta)
 }

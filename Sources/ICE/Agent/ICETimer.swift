@@ -14,4 +14,6 @@ public enum ICETimer: String, Hashable, Sendable, CaseIterable {
     case patience
     /// The incumbent of a challenge has not answered in its time.
     case challenge
+    /// The other side has been silent long enough to want a restart.
+    case restart
 }

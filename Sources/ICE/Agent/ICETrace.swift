@@ -25,12 +25,21 @@ public enum ICETrace: Hashable, Sendable {
     case seenAs(NetworkPath, mapped: TransportAddress)
     case unreachable(NetworkPath, reason: String)
     case remoteCandidate(Candidate)
+    /// A rule of the mapping held for our socket, a candidate of the other side, a server.
+    case localMapped(base: TransportAddress, announced: TransportAddress?, rule: String)
+    case remoteMapped(signaled: TransportAddress, used: TransportAddress, rule: String)
+    case serverMapped(url: String, used: TransportAddress, rule: String)
+    /// Answered from elsewhere, which was allowed.
+    case asymmetricAnswer(NetworkPath, from: TransportAddress)
+    case restartWanted(silence: TimeDelta)
     case candidateIgnored(Candidate, ICECandidateRefusal)
     case credentialsRefused
     case serverAnswered(url: String, base: TransportAddress, mapped: TransportAddress)
     case serverFailed(url: String, base: TransportAddress, reason: String)
     case roleSwitched(to: ICERole, because: String)
     case restarted(local: ICECredentials)
+    /// A restart was taken back: these credentials are in force again.
+    case restartRolledBack(local: ICECredentials)
     case timer(ICETimer)
     case failed(ICEFailure)
 }
@@ -58,12 +67,19 @@ extension ICETrace: CustomStringConvertible {
         case .seenAs(let path, let mapped): "\(path): behind a NAT or proxy, seen as \(mapped)"
         case .unreachable(let path, let reason): "\(path): unreachable, \(reason)"
         case .remoteCandidate(let candidate): "remote candidate \(candidate)"
+        case .localMapped(let base, let announced, let rule):
+            "\(base) announced as \(announced.map { "\($0)" } ?? "nothing yet"): \(rule)"
+        case .remoteMapped(let signaled, let used, let rule): "for \(signaled) is sent to \(used): \(rule)"
+        case .serverMapped(let url, let used, let rule): "\(url) is reached at \(used): \(rule)"
+        case .asymmetricAnswer(let path, let from): "\(path): answered from \(from), as allowed"
+        case .restartWanted(let silence): "nothing heard for \(silence): a restart is wanted"
         case .candidateIgnored(let candidate, let why): "candidate \(candidate) ignored: \(why.rawValue)"
         case .credentialsRefused: "remote credentials are not well formed"
         case .serverAnswered(let url, let base, let mapped): "\(url) sees \(base) as \(mapped)"
         case .serverFailed(let url, let base, let reason): "\(url) from \(base): \(reason)"
         case .roleSwitched(let role, let why): "now \(role): \(why)"
         case .restarted(let credentials): "restarted, \(credentials)"
+        case .restartRolledBack(let credentials): "restart taken back, \(credentials)"
         case .timer(let timer): "timer: \(timer)"
         case .failed(let failure): "failed: \(failure)"
         }

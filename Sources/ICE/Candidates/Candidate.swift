@@ -11,9 +11,12 @@ public struct Candidate: Hashable, Sendable {
     public var type: CandidateType
     /// `raddr` and `rport`: for diagnosis, never sent to.
     public var relatedAddress: TransportAddress?
-    /// Where datagrams of a local candidate are sent from; a remote one's equals `address`.
+    /// Where datagrams of a local candidate are sent from, which is the real address where a mapping announces another as
+    /// `address`; a remote one's equals `address`.
     public var base: TransportAddress
     public var ufrag: String?
+    /// What the other side announced, where a mapping made another `address` of it.
+    public var signaledAddress: TransportAddress?
     /// The STUN or TURN server a local candidate was learnt from.
     public var url: String?
     public var networkID: Int?
@@ -51,6 +54,9 @@ public struct Candidate: Hashable, Sendable {
 extension Candidate: CustomStringConvertible {
     public var description: String {
         let related = relatedAddress.map { " of \($0)" } ?? ""
-        return "\(type.sdpName) \(address)\(transport == .udp ? "" : " \(transport)")\(related)"
+        var text = "\(type.sdpName) \(address)\(transport == .udp ? "" : " \(transport)")\(related)"
+        if type == .host, base != address { text += " for \(base)" }
+        if let signaledAddress { text += " for \(signaledAddress)" }
+        return text
     }
 }

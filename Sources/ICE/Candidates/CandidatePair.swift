@@ -51,6 +51,8 @@ public struct CandidatePair: Sendable, Identifiable {
     var lastConsentSent: Instant?
     /// USE-CANDIDATE came before the pair was validated (RFC 8445 §7.3.1.5).
     var nominateOnSuccess = false
+    /// Remote addresses that answers came from besides the pair's own, where that is allowed.
+    var answeredFrom: [TransportAddress] = []
 
     init(id: Int, local: Candidate, remote: Candidate, priority: UInt64) {
         self.id = id

@@ -10,6 +10,12 @@ public struct STUNTransactionID: Hashable, Sendable {
         self.lower = lower
     }
 
+    /// From twelve bytes, network order; what is missing counts as zero.
+    init(bytes: ArraySlice<UInt8>) {
+        upper = bytes.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
+        lower = bytes.dropFirst(4).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
     public init(using random: inout RandomSource) {
         upper = UInt32(truncatingIfNeeded: random.next())
         lower = random.next()

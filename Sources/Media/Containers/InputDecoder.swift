@@ -59,7 +59,8 @@ import Primitives
             throw MediaError(
                 opened == 1 ? .unknownCodec(stream.codec) : .decoderFailed, path: path,
                 opened == 1
-                    ? "there is no decoder for its \(stream.kind.rawValue), which is \(stream.codec)."
+                    ? "there is no decoder for its \(stream.kind.rawValue): "
+                        + (stream.codec == "none" ? "FFmpeg does not know its codec." : "its codec is \(stream.codec).")
                     : "the decoder of \(stream.codec) does not start: \(FFmpegLog.text(opened ?? 0)).",
                 advice: "Convert the file, or send its \(other) alone.", details: FFmpegLog.lines())
         }

@@ -93,6 +93,13 @@ public final class Recorder {
         timeline.noteSenderReport(kind, ntp: ntp, timestamp: rtp, at: now ?? .zero)
     }
 
+    /// Takes the time by the sender's clock at which what bears the timestamp `rtp` was captured. It stands in for sender
+    /// reports where a track has none.
+    public func noteCaptureTime(track kind: MediaKind, ntp: NTPTime, rtp: Int64) {
+        guard tracks[kind]?.isRecorded == true else { return }
+        timeline.noteCaptureTime(kind, ntp: ntp, timestamp: rtp, at: now ?? .zero)
+    }
+
     /// Tells the time, so that what has waited long enough is written. Ten times a second is good.
     public func advance(to time: Instant) throws(RecordingError) {
         try checkRunning()

@@ -44,6 +44,7 @@ public struct RecordingTimeline: Sendable {
         var lastPlaced: TimeDelta?
         /// A report that came before the first frame.
         var earlyReport: (ntp: TimeDelta, timestamp: Int64)?
+        var hasReport = false
     }
 
     private let configuration: Configuration
@@ -98,6 +99,17 @@ public struct RecordingTimeline: Sendable {
 
     /// Takes note of a sender report (RFC 3550 §6.4.1), its RTP timestamp unwrapped.
     public mutating func noteSenderReport(_ kind: MediaKind, ntp: NTPTime, timestamp: Int64, at now: Instant) {
+        if ntp.rawValue != 0 { self[kind].hasReport = true }
+        note(kind, ntp: ntp, timestamp: timestamp, at: now)
+    }
+
+    /// Takes note of a capture time: it says of one timestamp what a sender report says. Not heeded on a track that has had
+    /// a report, since the two may come of different clocks.
+    public mutating func noteCaptureTime(_ kind: MediaKind, ntp: NTPTime, timestamp: Int64, at now: Instant) {
+        if !self[kind].hasReport { note(kind, ntp: ntp, timestamp: timestamp, at: now) }
+    }
+
+    private mutating func note(_ kind: MediaKind, ntp: NTPTime, timestamp: Int64, at now: Instant) {
         guard ntp.rawValue != 0 else { return }
         let reference = referenceNTP ?? ntp
         referenceNTP = reference

@@ -51,7 +51,8 @@ extension SendStreamConfiguration {
         self.init(
             codec: codec.codec, payloadType: codec.payloadType, clockRate: Int(codec.clockRate),
             ssrc: transceiver.ssrc, retransmission: retransmission, cname: cname, mid: section.mid,
-            extensions: section.sentExtensions, telephoneEventPayloadType: events?.payloadType,
+            extensions: section.sentExtensions, allowsMixedExtensions: section.allowsMixedExtensions,
+            telephoneEventPayloadType: events?.payloadType,
             // Whoever was not promised retransmission gets none.
             historyCapacity: codec.feedback.contains("nack") ? (codec.codec.kind == .video ? 1_024 : 256) : 0)
     }
@@ -63,7 +64,8 @@ extension ReceiveStreamConfiguration {
         let feedback = Set(codecs.values.flatMap(\.feedback))
         self.init(
             ssrc: ssrc, kind: section.kind ?? .audio, clockRate: clockRate, payloadTypes: codecs.mapValues(\.codec),
-            retransmissionPayloadTypes: section.retransmissionTypes, isNACKEnabled: feedback.contains("nack"),
+            retransmissionPayloadTypes: section.retransmissionTypes, extensions: section.receivedExtensions,
+            isNACKEnabled: feedback.contains("nack"),
             keyframeRequests: feedback.contains("nack pli")
                 ? .pictureLossIndication : (feedback.contains("ccm fir") ? .fullIntraRequest : .none))
     }

@@ -5,9 +5,17 @@ import Primitives
 
 /// What a `PeerEngine` is made with. Every bound on what the network can make it hold is in `limits`.
 public struct PeerConfiguration: Sendable {
+    /// Everything of the ICE agent: the address mapping, ice-lite, times and caps. The defaults are meant to be used.
+    public var ice: ICEAgent.Configuration
     /// The ICE role before any conflict: the side that offers first controls (RFC 8445 §6.1.1).
-    public var role: ICERole
-    public var stunServers: [STUNServer]
+    public var role: ICERole {
+        get { ice.role }
+        set { ice.role = newValue }
+    }
+    public var stunServers: [STUNServer] {
+        get { ice.stunServers }
+        set { ice.stunServers = newValue }
+    }
     public var certificate: Certificate
     public var capabilities: MediaCapabilities
     public var srtpProfiles: [SRTPProfile]
@@ -27,8 +35,7 @@ public struct PeerConfiguration: Sendable {
     public var limits: Limits
 
     public init(role: ICERole, certificate: Certificate) {
-        self.role = role
-        stunServers = []
+        ice = ICEAgent.Configuration(role: role)
         self.certificate = certificate
         capabilities = .standard
         srtpProfiles = SRTPProfile.preferred

@@ -70,6 +70,10 @@ extension PeerEngine {
         _ header: RTPHeader, packet: [UInt8], at now: Instant, into out: inout Output
     ) -> Route? {
         guard let session else { return nil }
+        guard !routes.retired.contains(header.ssrc) else {
+            counters.packetsDropped += 1
+            return nil
+        }
         func refuse(_ reason: String) {
             out.trace.append(
                 TraceEvent(
@@ -93,7 +97,10 @@ extension PeerEngine {
             return nil
         }
         if section.retransmissionTypes[header.payloadType] != nil {
-            guard let base = routes.base(ofRetransmission: header.ssrc, in: section, receivers: receivers)
+            let repaired = header.text(.repairedStreamID, ids: section.receivedExtensions, in: packet)
+            guard
+                let base = routes.base(
+                    ofRetransmission: header.ssrc, repairs: repaired, in: section, receivers: receivers)
             else {
                 counters.packetsDropped += 1
                 refuse("a retransmission whose own stream is not known yet")
@@ -114,6 +121,7 @@ extension PeerEngine {
             return nil
         }
         receivers[header.ssrc] = ReceiverState(section: section, ssrc: header.ssrc, clockRate: Int(codec.clockRate))
+        receivers[header.ssrc]?.streamID = header.text(.streamID, ids: section.receivedExtensions, in: packet)
         if let roundTrip = roundTripTime { receivers[header.ssrc]?.stream.roundTripTime = roundTrip }
         if let report = orphanReports.removeValue(forKey: header.ssrc) { take(report, at: now, into: &out) }
         trace(
@@ -134,10 +142,11 @@ extension PeerEngine {
                 note(
                     frame.codec.kind == .video ? .firstVideoFrameReceived : .firstAudioFrameReceived, at: now,
                     into: &out)
-                out.events.append(.frame(frame, mid: mid))
                 receivers[at: position].lastFrameTimestamp = frame.timestamp
+                guard let placed = place(frame, from: position, at: now) else { continue }
+                out.events.append(.frame(placed, mid: mid))
                 if let report = receivers[at: position].takeWaitingReport() {
-                    out.events.append(.senderReport(mid: mid, ntp: report.ntp, timestamp: report.timestamp))
+                    tellReport(report, of: ssrc, mid: mid, into: &out)
                 }
             case .sendNACK(let lost):
                 enqueueFeedback(
@@ -146,6 +155,15 @@ extension PeerEngine {
                 enqueueFeedback(keyframeRequest(for: ssrc), at: now)
             case .telephoneEvent(let event):
                 out.events.append(.telephoneEvent(event, mid: mid))
+                let digit = event.digit.map { String($0) } ?? ""
+                trace(
+                    .peer(
+                        .telephoneEvent(
+                            mid: mid, event: event.event, digit: digit, length: event.length, isEnd: event.isEnd)),
+                    at: now, into: &out)
+            case .captureTime(let ntp, let timestamp):
+                guard let placed = timelines.place(timestamp, of: ssrc, in: mid) else { continue }
+                out.events.append(.captureTime(mid: mid, ntp: ntp, timestamp: placed))
             }
         }
         receiveOutput.removeAll()
@@ -153,7 +171,7 @@ extension PeerEngine {
     }
 
     /// PLI where it was agreed, else FIR (RFC 5104 §4.3.1), which numbers its commands.
-    private mutating func keyframeRequest(for ssrc: SSRC) -> RTCPPacket {
+    mutating func keyframeRequest(for ssrc: SSRC) -> RTCPPacket {
         guard receivers[ssrc]?.stream.configuration.keyframeRequests == .fullIntraRequest else {
             return .pictureLossIndication(PictureLossIndication(senderSSRC: feedbackSSRC, mediaSSRC: ssrc))
         }
@@ -221,7 +239,9 @@ extension PeerEngine {
             }
         case .extendedReport(let report):
             let own = senders.values.map(\.stream.configuration.ssrc) + [feedbackSSRC]
-            receiverClock.receive(report, own: own, at: now)
+            if let measured = receiverClock.receive(report, own: own, at: now) {
+                for ssrc in receivers.keys { receivers[ssrc]?.remote.note(roundTrip: measured) }
+            }
         default:
             break
         }
@@ -237,8 +257,9 @@ extension PeerEngine {
             return
         }
         receivers[report.ssrc]?.stream.noteSenderReport(ntp: report.ntp, rtp: report.timestamp, at: now)
+        receivers[report.ssrc]?.remote.note(report)
         if let mid = receivers[report.ssrc]?.mid, let known = receivers[report.ssrc]?.place(report) {
-            out.events.append(.senderReport(mid: mid, ntp: known.ntp, timestamp: known.timestamp))
+            tellReport(known, of: report.ssrc, mid: mid, into: &out)
         }
     }
 

@@ -23,7 +23,8 @@ extension PeerEngine {
             return .queueFull
         }
         packetScratch.removeAll(keepingCapacity: true)
-        senders[at: position].stream.packetize(frame, at: now, into: &packetScratch)
+        let captured = wallClock.ntp(at: frame.captured ?? now)
+        senders[at: position].stream.packetize(frame, captured: captured, at: now, into: &packetScratch)
         note(frame.codec.kind == .video ? .firstVideoFrameSent : .firstAudioFrameSent, at: now, into: &out)
         let priority: PacerPriority = frame.codec.kind == .video ? .video : .audio
         for packet in packetScratch {
@@ -130,7 +131,7 @@ extension PeerEngine {
     }
 
     private func plainSender(of ssrc: SSRC) -> Int? {
-        senders.firstPosition { $0.ssrc == ssrc && $0.repeatsPlainly && $0.kind == .video }
+        senders.firstPosition { $0.ssrc == ssrc && $0.repeatsPlainly }
     }
 
     mutating func publishTargetBitrate(into out: inout Output) {
@@ -161,13 +162,19 @@ struct SenderState: Sendable {
     let ssrc: SSRC
     let kind: MediaKind
     /// Whether packets are repeated plainly, under their own SSRC, because RTX was not agreed.
-    let repeatsPlainly: Bool
+    private(set) var repeatsPlainly: Bool
 
     init(stream: SendStream) {
         self.stream = stream
         ssrc = stream.configuration.ssrc
         kind = stream.configuration.codec.kind
         repeatsPlainly = stream.configuration.retransmission == nil
+    }
+
+    /// Takes over what a renegotiation changed.
+    mutating func adopt(_ settings: SendStreamConfiguration) {
+        stream.adopt(settings)
+        repeatsPlainly = settings.retransmission == nil
     }
 
     /// Whether this frame is the first.

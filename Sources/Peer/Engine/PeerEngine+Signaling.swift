@@ -4,7 +4,12 @@ import Primitives
 import RTP
 import SDP
 
-/// Offers, answers and candidates: what the application's signalling carries.
+/// Offers, answers and rollbacks: what the application's signalling carries.
+///
+/// Credentials of ICE change with descriptions and not before them. An offer that restarts ICE carries *promised*
+/// credentials; they come into force when it is set, and the former ones again when it is rolled back. An offer of the
+/// other side that restarts ICE changes nothing until our answer is set: up to there it can be taken back or replaced, and
+/// the call goes on as it was. Candidates that come in the meantime are kept by ICE under their generation's name.
 extension PeerEngine {
     // MARK: What is wanted
 
@@ -22,87 +27,119 @@ extension PeerEngine {
         try negotiator.setDirection(direction, of: id)
     }
 
+    /// Stops a transceiver for good: the next exchange rejects its section, whose place another may take.
+    public mutating func stopTransceiver(_ id: TransceiverDescription.ID) throws(NegotiationError) {
+        try negotiator.stop(id)
+    }
+
+    /// Asks for new ICE credentials with the next offer, whichever that is (W3C `restartIce`).
+    public mutating func restartICE() { credentialsToReplace = ice.localCredentials }
+
     public var transceivers: [TransceiverDescription] { negotiator.transceivers }
     /// What was agreed last; `nil` before the first answer.
     public var negotiatedSession: NegotiatedSession? { session }
 
     public var signalingState: SignalingState { negotiator.signalingState }
 
+    /// Whether an offer of ours would change something; `false` in the middle of an exchange.
+    public var needsNegotiation: Bool {
+        guard !isClosed else { return false }
+        return negotiator.needsNegotiation || (signalingState == .stable && session != nil && wantsICERestart)
+    }
+
+    private var wantsICERestart: Bool { credentialsToReplace == ice.localCredentials }
+
+    /// Says `.negotiationNeeded` once when that has become so (W3C "update the negotiation-needed flag"). Descriptions do
+    /// it themselves; a driver calls it after changes of transceivers.
+    public mutating func noteNegotiationNeeded(into out: inout Output) {
+        let isNeeded = needsNegotiation
+        if isNeeded, !isNegotiationNeededTold { out.events.append(.negotiationNeeded) }
+        isNegotiationNeededTold = isNeeded
+    }
+
     // MARK: Descriptions
 
+    /// - Parameter iceRestart: whether to offer new ICE credentials. They are in force from when the offer is set.
     public mutating func createOffer(iceRestart: Bool = false, at now: Instant, into out: inout Output)
         throws(NegotiationError) -> SessionDescription
     {
-        if iceRestart {
-            ice.restart(at: now, into: &iceOutput)
-            drainICE(at: now, into: &out)
-        }
-        return try negotiator.createOffer(transport: localTransport())
+        try negotiator.createOffer(transport: localTransport(isRenewed: iceRestart || wantsICERestart))
     }
 
     public mutating func createAnswer() throws(NegotiationError) -> SessionDescription {
-        try negotiator.createAnswer(transport: localTransport())
+        try negotiator.createAnswer(transport: localTransport(isRenewed: negotiator.remoteRestartsICE))
     }
 
     public mutating func setLocalDescription(
         _ description: SessionDescription, type: DescriptionType, at now: Instant, into out: inout Output
     ) throws(NegotiationError) {
+        if type == .rollback { return try rollback(at: now, into: &out) }
+        let restart = type == .offer ? nil : deferredRestart
         try negotiator.setLocalDescription(description, type: type)
         trace(.peer(.localDescription(type: type.rawValue)), at: now, into: &out)
-        if type == .offer { setInitialRole(.controlling, at: now, into: &out) }
+        if type == .offer {
+            setInitialRole(.controlling, at: now, into: &out)
+            if let promised = takePromise(in: description) {
+                ice.restart(credentials: promised, at: now, into: &iceOutput)
+                drainICE(at: now, into: &out)
+            }
+        } else if let restart {
+            deferredRestart = nil
+            applyRemote(restart.transport, localCredentials: takePromise(in: description), at: now, into: &out)
+            if restart.hasEnd { endOfRemoteCandidates(at: now, into: &out) }
+        }
+        noteDescriptionSent(at: now, into: &out)
         applySession(at: now, into: &out)
+        noteExchanged(description, type: type, into: &out)
     }
 
+    /// - Parameter rollingBackOwnOffer: whether an offer that meets our own makes us take ours back (the polite side of
+    ///   perfect negotiation). Otherwise that is an error, `.glare`.
     public mutating func setRemoteDescription(
-        _ description: SessionDescription, type: DescriptionType, at now: Instant, into out: inout Output
+        _ description: SessionDescription, type: DescriptionType, rollingBackOwnOffer: Bool = false, at now: Instant,
+        into out: inout Output
     ) throws(NegotiationError) {
+        if type == .rollback { return try rollback(at: now, into: &out) }
+        if type == .offer, rollingBackOwnOffer, signalingState == .haveLocalOffer {
+            // An offer that cannot be set must not cost us ours.
+            var trial = negotiator
+            try trial.rollback()
+            try trial.setRemoteDescription(description, type: type)
+            try rollback(at: now, into: &out)
+        }
         try negotiator.setRemoteDescription(description, type: type)
         trace(.peer(.remoteDescription(type: type.rawValue)), at: now, into: &out)
+        deferredRestart = nil
         if type == .offer {
             // A lite agent never controls (RFC 8445 §6.1.1).
             setInitialRole(description.isICELite ? .controlling : .controlled, at: now, into: &out)
         }
-        if let remote = negotiator.remoteTransport { applyRemote(remote, at: now, into: &out) }
+        if let remote = negotiator.remoteTransport {
+            if negotiator.remoteRestartsICE {
+                deferredRestart = DeferredRestart(transport: remote)
+            } else {
+                // Only an offer may restart: with an answer our own credentials stay what we told them to be.
+                applyRemote(
+                    remote, localCredentials: type == .offer ? nil : ice.localCredentials, at: now, into: &out)
+            }
+        }
         applySession(at: now, into: &out)
+        noteExchanged(description, type: type, into: &out)
     }
 
-    /// Takes the pending offer back, ours or the other side's (RFC 9429 §4.1.10.2).
+    /// Takes the pending offer back, ours or the other side's (RFC 9429 §4.1.10.2). ICE credentials and everything else
+    /// are what they were before it.
     public mutating func rollback(at now: Instant, into out: inout Output) throws(NegotiationError) {
+        let isOurs = signalingState == .haveLocalOffer
         try negotiator.rollback()
+        deferredRestart = nil
+        promisedCredentials = nil
         trace(.peer(.localDescription(type: DescriptionType.rollback.rawValue)), at: now, into: &out)
-    }
-
-    /// A trickled candidate (RFC 8838). One that cannot be used is traced, never an error of the call.
-    ///
-    /// - Parameters mid, mediaIndex: the section it was signalled for; a candidate of a section whose transport is not in
-    ///   use (rejected, or closed by bundling) is passed over.
-    public mutating func addRemoteCandidate(
-        _ attribute: CandidateAttribute, mid: String? = nil, mediaIndex: Int? = nil, at now: Instant,
-        into out: inout Output
-    ) {
-        // Before the description it belongs to nothing is known of its section: ICE keeps it.
-        if mid != nil || mediaIndex != nil, negotiator.remoteDescription != nil,
-            !negotiator.isOnTransport(mid: mid, mediaIndex: mediaIndex)
-        {
-            return trace(
-                .peer(
-                    .remoteCandidateIgnored(
-                        candidate: attribute.description, reason: "its section is not on the transport in use")),
-                at: now, into: &out)
-        }
-        do {
-            ice.addRemoteCandidate(try Candidate(attribute), at: now, into: &iceOutput)
+        if isOurs {
+            ice.rollBackRestart(at: now, into: &iceOutput)
             drainICE(at: now, into: &out)
-        } catch {
-            trace(
-                .peer(.remoteCandidateIgnored(candidate: attribute.description, reason: error.description)), at: now,
-                into: &out)
         }
-    }
-
-    public mutating func endOfRemoteCandidates(at now: Instant, into out: inout Output) {
-        ice.endOfRemoteCandidates(at: now, into: &iceOutput)
-        drainICE(at: now, into: &out)
+        noteNegotiationNeeded(into: &out)
     }
 
     // MARK: What follows from them
@@ -114,93 +151,81 @@ extension PeerEngine {
         drainICE(at: now, into: &out)
     }
 
-    private func localTransport() -> TransportParameters {
-        TransportParameters(
-            iceUfrag: ice.localCredentials.ufrag, icePwd: ice.localCredentials.password,
-            fingerprints: [FingerprintAttribute(configuration.certificate.fingerprint)],
-            candidates: gatheredCandidates.filter { $0.ufrag == ice.localCredentials.ufrag },
-            endOfCandidates: ice.gatheringState == .complete)
+    /// - Parameter isRenewed: with new credentials, promised until a description with them is set. The sockets stay, so
+    ///   what was gathered on them is good under the new name too.
+    private mutating func localTransport(isRenewed: Bool) -> TransportParameters {
+        let former = ice.localCredentials
+        let candidates = gatheredCandidates.filter { $0.ufrag == former.ufrag }
+        guard isRenewed else {
+            promisedCredentials = nil
+            return localTransport(former, candidates, isComplete: ice.gatheringState == .complete)
+        }
+        let promised = promisedCredentials ?? ICECredentials(using: &random)
+        promisedCredentials = promised
+        let renamed = candidates.map { candidate in
+            var candidate = candidate
+            for index in candidate.extensions.indices where candidate.extensions[index].name == "ufrag" {
+                candidate.extensions[index].value = promised.ufrag
+            }
+            return candidate
+        }
+        return localTransport(promised, renamed, isComplete: false)
     }
 
-    private mutating func applyRemote(_ remote: TransportParameters, at now: Instant, into out: inout Output) {
+    private func localTransport(
+        _ credentials: ICECredentials, _ candidates: [CandidateAttribute], isComplete: Bool
+    ) -> TransportParameters {
+        TransportParameters(
+            iceUfrag: credentials.ufrag, icePwd: credentials.password,
+            fingerprints: [FingerprintAttribute(configuration.certificate.fingerprint)],
+            isICELite: configuration.ice.isLite, candidates: candidates, endOfCandidates: isComplete,
+            defaultAddress: ice.defaultAddress)
+    }
+
+    /// The promised credentials, where this description made the promise.
+    private mutating func takePromise(in description: SessionDescription) -> ICECredentials? {
+        defer { promisedCredentials = nil }
+        guard let promised = promisedCredentials,
+            description.media.contains(where: { $0.iceUfrag == promised.ufrag && $0.icePwd == promised.password })
+        else { return nil }
+        return promised
+    }
+
+    private mutating func applyRemote(
+        _ remote: TransportParameters, localCredentials: ICECredentials?, at now: Instant, into out: inout Output
+    ) {
         ice.setRemoteDescription(
             credentials: ICECredentials(ufrag: remote.iceUfrag, password: remote.icePwd), isLite: remote.isICELite,
-            pacing: remote.icePacing.map { .milliseconds(Int64($0)) }, at: now, into: &iceOutput)
+            pacing: remote.icePacing.map { .milliseconds(Int64($0)) }, localCredentials: localCredentials, at: now,
+            into: &iceOutput)
         drainICE(at: now, into: &out)
         for candidate in remote.candidates { addRemoteCandidate(candidate, at: now, into: &out) }
         if remote.endOfCandidates { endOfRemoteCandidates(at: now, into: &out) }
     }
 
-    /// Once both descriptions stand, the streams follow them.
-    private mutating func applySession(at now: Instant, into out: inout Output) {
-        guard let agreed = negotiator.session, agreed != session else { return }
-        note(.bothDescriptionsKnown, at: now, into: &out)
-        guard agreed.acceptedMedia.isEmpty || hasUsableFingerprint(agreed) else {
-            return setConnectionState(
-                .failed(
-                    .negotiation("no fingerprint of a hash function that can be checked (sha-256 … sha-512, sha-1)")),
-                into: &out)
-        }
-        let former = session
-        session = agreed
-        // RFC 8842 §5.2: another certificate or role is another association. The old keys serve until the new are there.
-        if former != nil, agreed.isNewDTLSAssociation { dtls = nil }
-        for section in agreed.media { applySection(section) }
-        extensions = agreed.receivedExtensions
-        startDTLSIfReady(at: now, into: &out)
-        flushFeedback(at: now, into: &out)
+    /// An exchange is over when an answer is set: what waited for that, and what of the former session is of no use now.
+    private mutating func noteExchanged(
+        _ description: SessionDescription, type: DescriptionType, into out: inout Output
+    ) {
+        guard signalingState == .stable, type == .answer else { return }
+        if !wantsICERestart { credentialsToReplace = nil }
+        let ufrag = ice.localCredentials.ufrag
+        gatheredCandidates.removeAll { $0.ufrag != ufrag }
+        // Whatever was told before, this exchange has answered.
+        isNegotiationNeededTold = false
+        noteNegotiationNeeded(into: &out)
     }
+}
 
-    private mutating func applySection(_ section: NegotiatedMedia) {
-        if let id = section.transceiver, section.sends, senders[section.mid] == nil,
-            let transceiver = negotiator[id],
-            var settings = SendStreamConfiguration(section, transceiver: transceiver, cname: negotiator.cname)
-        {
-            settings.firstSequenceNumber = configuration.firstSequenceNumber
-            settings.firstTimestamp = configuration.firstTimestamp
-            senders[section.mid] = SenderState(stream: SendStream(settings, random: &random))
-            feedbackSSRC = senders[section.mid]?.stream.configuration.ssrc ?? feedbackSSRC
-        }
-        senders[section.mid]?.isActive = section.sends
-        if section.isRejected { senders[section.mid] = nil }
-        for ssrc in receivers.keys(where: { $0.mid == section.mid }) { receivers[ssrc]?.adopt(section) }
-        if !section.receives {
-            for ssrc in receivers.keys(where: { $0.mid == section.mid }) {
-                receivers[ssrc] = nil
-                routes.retransmissions = routes.retransmissions.filter { $0.value != ssrc }
-            }
-        }
-    }
+/// A restart of ICE that the other side has offered and we have not answered yet.
+struct DeferredRestart: Sendable {
+    var transport: TransportParameters
+    /// The end of its candidates was signalled before our answer.
+    var hasEnd = false
 }
 
 extension FingerprintAttribute {
     init(_ fingerprint: Fingerprint) {
         self.init(hashFunction: fingerprint.algorithm.rawValue, bytes: fingerprint.bytes)
-    }
-}
-
-/// Why a candidate in a description is of no use to us.
-struct UnusableCandidate: Error, CustomStringConvertible {
-    var description: String
-}
-
-extension Candidate {
-    init(_ attribute: CandidateAttribute) throws(UnusableCandidate) {
-        guard attribute.transport == .udp else {
-            throw UnusableCandidate(description: "transport \(attribute.transport) is not supported")
-        }
-        guard let ip = attribute.host.address else {
-            throw UnusableCandidate(description: "the name \(attribute.host) is not resolved")
-        }
-        guard let type = CandidateType(sdpName: "\(attribute.kind)") else {
-            throw UnusableCandidate(description: "unknown candidate type \(attribute.kind)")
-        }
-        guard attribute.component == 1 else {
-            throw UnusableCandidate(description: "component \(attribute.component): RTCP shares component 1")
-        }
-        self.init(
-            foundation: attribute.foundation, component: 1, transport: .udp, priority: attribute.priority,
-            address: TransportAddress(ip, attribute.port), type: type, ufrag: attribute.ufrag,
-            networkID: attribute.networkID, networkCost: attribute.networkCost)
     }
 }

@@ -12,6 +12,23 @@ extension PeerEngine {
         drainICE(at: now, into: &out)
     }
 
+    /// Another address mapping from now on: names in its rules were looked up anew.
+    public mutating func setAddressMapping(_ mapping: AddressMapping, at now: Instant, into out: inout Output) {
+        ice.setMapping(mapping, at: now, into: &iceOutput)
+        drainICE(at: now, into: &out)
+    }
+
+    public var addressMapping: AddressMapping { ice.mapping }
+
+    /// The ufrags checks of the other side may name, newest first: what tells calls on one socket apart.
+    public var localUfrags: [String] { ice.answeredUfrags }
+
+    /// The other side gets a description of ours now: ICE's patience counts from here.
+    mutating func noteDescriptionSent(at now: Instant, into out: inout Output) {
+        ice.localDescriptionSent(at: now, into: &iceOutput)
+        drainICE(at: now, into: &out)
+    }
+
     mutating func drainICE(at now: Instant, into out: inout Output) {
         if iceOutput.isEmpty { return }
         for datagram in iceOutput.datagrams {
@@ -54,6 +71,8 @@ extension PeerEngine {
         case .selectedPairChanged(let local, let remote, _):
             note(.pairSelected, at: now, into: &out)
             out.events.append(.selectedPairChanged(local: local, remote: remote))
+        case .restartWanted(let silence):
+            out.events.append(.restartWanted(silence: silence))
         case .consentExpired, .restartedByRemote:
             break
         }

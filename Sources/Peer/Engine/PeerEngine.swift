@@ -33,6 +33,13 @@ public struct PeerEngine {
     let wallClock: WallClock
 
     var negotiator: Negotiator
+    var perfectNegotiation = PerfectNegotiation()
+    /// New ICE credentials of ours in a description that was created and not set.
+    var promisedCredentials: ICECredentials?
+    /// Those in force when a restart was asked for; any others fulfil it.
+    var credentialsToReplace: ICECredentials?
+    var deferredRestart: DeferredRestart?
+    var isNegotiationNeededTold = false
     var ice: ICEAgent
     var iceOutput = ICEAgent.Output()
     var dtls: DTLSTransport?
@@ -50,6 +57,7 @@ public struct PeerEngine {
     var senders = StreamTable<String, SenderState>()
     var receivers = StreamTable<SSRC, ReceiverState>()
     var routes = RoutingTable()
+    var timelines = TrackTimelines()
     var reports: ReportScheduler
     /// Feedback that waits for its turn.
     var waitingFeedback: [RTCPPacket] = []
@@ -64,6 +72,7 @@ public struct PeerEngine {
     var earlyDatagrams: BoundedQueue<Datagram>
     var connectionState: ConnectionState = .new
     var gatheredCandidates: [CandidateAttribute] = []
+    var remoteNames = RemoteNames()
     var counters = TransportCounters()
     public internal(set) var milestones = Milestones()
     var isClosed = false
@@ -79,9 +88,7 @@ public struct PeerEngine {
         self.wallClock = wallClock
         let cname = random.bytes(12).hexadecimal  // RFC 7022 §4.2: at least 96 random bits
         negotiator = Negotiator(capabilities: configuration.capabilities, cname: cname, random: random.split())
-        var agent = ICEAgent.Configuration(role: configuration.role)
-        agent.stunServers = configuration.stunServers
-        ice = ICEAgent(configuration: agent, random: random.split())
+        ice = ICEAgent(configuration: configuration.ice, random: random.split())
         reports = ReportScheduler(random: random.split())
         feedbackSSRC = SSRC(UInt32(truncatingIfNeeded: random.next()) | 1)
         var pacing = Pacer<PacedPacket>.Configuration()
@@ -108,6 +115,7 @@ public struct PeerEngine {
             drainDTLS(at: now, into: &out)
         }
         guard srtp != nil, !isClosed else { return }
+        sendTelephoneEvents(at: now, into: &out)
         for position in receivers.indices {
             guard let due = receivers[at: position].stream.deadline, due <= now else { continue }
             receivers[at: position].stream.advance(to: now, into: &receiveOutput)

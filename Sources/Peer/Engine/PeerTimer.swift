@@ -16,6 +16,8 @@ public enum PeerTimer: String, Hashable, Sendable, CaseIterable {
     case bandwidth
     /// NACKs, patience of a jitter buffer, keyframe requests.
     case receiving
+    /// The next packet of a key held down.
+    case telephoneEvents
 }
 
 extension PeerEngine {
@@ -30,6 +32,7 @@ extension PeerEngine {
         case .transportFeedback: return transportFeedback.deadline
         case .bandwidth: return bandwidth.deadline
         case .receiving: return receivers.indices.reduce(nil) { earliest($0, receivers[at: $1].stream.deadline) }
+        case .telephoneEvents: return senders.indices.reduce(nil) { earliest($0, senders[at: $1].stream.deadline) }
         }
     }
 
@@ -50,6 +53,7 @@ extension PeerEngine {
         result = earliest(result, reports.deadline)
         result = earliest(result, transportFeedback.deadline)
         result = earliest(result, bandwidth.deadline)
+        result = earliest(result, deadline(of: .telephoneEvents))
         return earliest(result, deadline(of: .receiving))
     }
 }

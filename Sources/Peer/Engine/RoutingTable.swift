@@ -6,6 +6,22 @@ import RTP
 struct RoutingTable: Sendable {
     /// Retransmission SSRC → the SSRC it repairs.
     var retransmissions: [SSRC: SSRC] = [:]
+    /// SSRCs the other side has given up in an exchange. Packets still under way are nobody's.
+    var retired: [SSRC] = []
+
+    /// The oldest is forgotten when there are more.
+    private static let maximumRetired = 64
+
+    /// With the stream goes what repairs it: nobody else's packets are to be made of it.
+    mutating func retire(_ ssrc: SSRC) {
+        let repairs = retransmissions.filter { $0.value == ssrc }.keys.sorted { $0.rawValue < $1.rawValue }
+        for ssrc in [ssrc] + repairs {
+            if retired.count >= Self.maximumRetired { retired.removeFirst() }
+            retired.append(ssrc)
+        }
+    }
+
+    mutating func forget(_ ssrc: SSRC) { retransmissions = retransmissions.filter { $0.value != ssrc } }
 
     func section(
         for header: RTPHeader, packet: [UInt8], in session: NegotiatedSession
@@ -31,10 +47,16 @@ struct RoutingTable: Sendable {
         return header.text(.mid, ids: ids, in: packet)
     }
 
-    /// The stream a retransmission SSRC repairs: by FID group, else the only stream of its section that fits.
+    /// The stream a retransmission SSRC repairs: by FID group, by the name of what it repairs (RFC 8852 §3.2), else the
+    /// only stream of its section that fits.
     func base(
-        ofRetransmission ssrc: SSRC, in section: NegotiatedMedia, receivers: StreamTable<SSRC, ReceiverState>
+        ofRetransmission ssrc: SSRC, repairs streamID: String?, in section: NegotiatedMedia,
+        receivers: StreamTable<SSRC, ReceiverState>
     ) -> SSRC? {
+        if let streamID {
+            let named = receivers.keys(where: { $0.mid == section.mid && $0.streamID == streamID })
+            if named.count == 1 { return named.first }
+        }
         if let base = section.remoteRetransmissionSSRCs.first(where: { $0.value == ssrc })?.key {
             return receivers.contains(base) ? base : nil
         }
@@ -47,6 +69,8 @@ struct RoutingTable: Sendable {
 /// What one received SSRC holds.
 struct ReceiverState: Sendable {
     var mid: String
+    /// RtpStreamId (RFC 8852): which of several encodings of one source it is.
+    var streamID: String?
     var stream: ReceiveStream
     /// Turns a packet of the retransmission stream into the packet it repairs (RFC 4588).
     var retransmissions: RTXUnwrapper
@@ -57,15 +81,21 @@ struct ReceiverState: Sendable {
         retransmissions = RTXUnwrapper(mediaSSRC: ssrc, payloadTypes: section.retransmissionTypes)
     }
 
-    /// Takes over the payload types of a renegotiation.
+    /// Takes over the payload types of a renegotiation. Numbers that mean nothing new keep their meaning, since packets
+    /// under them are still on their way (RFC 3264 §8.3.2).
     mutating func adopt(_ section: NegotiatedMedia) {
+        let new = section.receivePayloadTypes
+        let media = stream.configuration.payloadTypes.filter { new[$0.key] == nil }
+        let repairs = stream.configuration.retransmissionPayloadTypes.filter { new[$0.key] == nil }
+        let types = section.retransmissionTypes.merging(repairs) { new, _ in new }
         stream.adopt(
-            payloadTypes: section.codecsByPayloadType.mapValues(\.codec),
-            retransmissionPayloadTypes: section.retransmissionTypes)
-        retransmissions = RTXUnwrapper(
-            mediaSSRC: stream.configuration.ssrc, payloadTypes: section.retransmissionTypes)
+            payloadTypes: section.codecsByPayloadType.mapValues(\.codec).merging(media) { new, _ in new },
+            retransmissionPayloadTypes: types, extensions: section.receivedExtensions)
+        retransmissions = RTXUnwrapper(mediaSSRC: stream.configuration.ssrc, payloadTypes: types)
     }
 
+    /// What its sender reported.
+    var remote = RemoteTransmission()
     /// The extended timestamp of the last frame given out: what a report's 32-bit timestamp is extended by.
     var lastFrameTimestamp: Int64?
     private var waitingReport: SenderReport?

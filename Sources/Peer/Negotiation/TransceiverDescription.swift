@@ -24,7 +24,7 @@ public struct TransceiverDescription: Hashable, Sendable, Identifiable {
     /// The two parts of our `a=msid`.
     public let streamID: String
     public let trackID: String
-    public let ssrc: SSRC
+    public internal(set) var ssrc: SSRC
     /// Video only (RFC 4588).
     public let retransmissionSSRC: SSRC?
     /// Codecs to use, most wanted first; empty for all we do.

@@ -66,6 +66,10 @@ extension PeerEngine {
             entry.set("priority", Int(candidate.priority))
             entry.set("foundation", candidate.foundation)
             entry.set("url", candidate.url)
+            // Not of the standard: the real address of a local candidate, the announced one of a remote one.
+            let real = candidate.type == .host && candidate.base != candidate.address ? candidate.base : nil
+            entry.set("baseAddress", real.map { "\($0)" })
+            entry.set("signaledAddress", candidate.signaledAddress.map { "\($0)" })
             entry.set("relatedAddress", candidate.relatedAddress.map { "\($0.ip)" })
             entry.set("relatedPort", candidate.relatedAddress.map { Int($0.port) })
             report.objects.append(entry)
@@ -173,6 +177,17 @@ extension PeerEngine {
         entry.set("jitterBufferDelay", got.jitterBufferDelay)
         entry.set("jitterBufferEmittedCount", Int(clamping: got.jitterBufferEmittedCount))
         entry.set("packetsSkipped", Int(clamping: got.packetsSkipped))
+        entry.set("rid", receiver.streamID)
+        if let delay = got.playoutDelay {
+            entry.set("playoutDelayMinimum", delay.minimum.seconds)
+            entry.set("playoutDelayMaximum", delay.maximum.seconds)
+        }
+        if got.captureTimesReceived > 0 { entry.set("captureTimesReceived", Int(clamping: got.captureTimesReceived)) }
+        if settings.kind == .audio, let level = got.audioLevel {
+            entry.set("audioLevel", level)
+            entry.set("totalAudioEnergy", got.totalAudioEnergy)
+            entry.set("totalSamplesDuration", got.totalSamplesDuration)
+        }
         if let last = got.lastPacketReceivedAt {
             entry.set(
                 "lastPacketReceivedTimestamp",
@@ -182,6 +197,7 @@ extension PeerEngine {
             entry.set("keyFramesReceived", Int(clamping: got.keyFramesReceived))
             entry.set("pliCount", Int(clamping: got.pliCount))
             entry.set("firCount", Int(clamping: got.firCount))
+            entry.set("rotation", Int(got.quarterTurns) * 90)
             entry.set("frameWidth", got.frameWidth)
             entry.set("frameHeight", got.frameHeight)
             entry.set("freezeCount", Int(clamping: got.freezeCount))
@@ -191,7 +207,24 @@ extension PeerEngine {
             entry.set("totalInterFrameDelay", got.totalInterFrameDelay)
             entry.set("totalSquaredInterFrameDelay", got.totalSquaredInterFrameDelay)
         }
+        let remote = receiver.remote
+        if remote.reportsSent > 0 { entry.set("remoteId", "RO\(ssrc)") }
         report.objects.append(entry)
+
+        guard remote.reportsSent > 0 else { return }
+        var sender = object(.remoteOutboundRTP, "RO\(ssrc)")
+        sender.set("ssrc", Int(ssrc.rawValue))
+        sender.set("kind", settings.kind.rawValue)
+        sender.set("transportId", "T")
+        sender.set("localId", "IT\(ssrc)")
+        sender.set("packetsSent", Int(remote.packetsSent))
+        sender.set("bytesSent", Int(remote.bytesSent))
+        sender.set("remoteTimestamp", remote.timestamp)
+        sender.set("reportsSent", Int(clamping: remote.reportsSent))
+        sender.set("roundTripTime", remote.roundTripTime?.seconds)
+        sender.set("totalRoundTripTime", remote.totalRoundTripTime.seconds)
+        sender.set("roundTripTimeMeasurements", Int(clamping: remote.roundTripTimeMeasurements))
+        report.objects.append(sender)
     }
 
     private func addCodec(

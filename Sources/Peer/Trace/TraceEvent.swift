@@ -25,7 +25,15 @@ public struct TraceEvent: Sendable {
 public enum PeerTrace: Hashable, Sendable {
     case localDescription(type: String)
     case remoteDescription(type: String)
+    /// An offer that met our own, or an answer to none.
+    case remoteDescriptionIgnored(type: String, reason: String)
     case remoteCandidateIgnored(candidate: String, reason: String)
+    /// A name in a candidate was looked up; no addresses: it could not be.
+    case remoteNameResolved(name: String, addresses: [String], reason: String)
+    /// A key the other side pressed began (`isEnd` false) or ended. `digit` is empty for an event that is no key.
+    case telephoneEvent(mid: String, event: UInt8, digit: String, length: TimeDelta, isEnd: Bool)
+    /// Keys that are to be sent.
+    case telephoneEventsQueued(mid: String, count: Int)
     case milestone(Milestone)
     case packetDropped(class: PacketClass, bytes: Int, path: NetworkPath, reason: DropReason)
     case earlyPacketKept(class: PacketClass, path: NetworkPath)

@@ -16,13 +16,17 @@ public protocol PeerConnectionObserver: AnyObject, Sendable {
 /// callback enters with `assumeIsolated` once for a whole batch. Frames come from encoders' threads by `submit`, which
 /// never blocks and refuses when too many wait.
 public actor PeerConnection {
-    private let loop: IOLoop
-    private var engine: PeerEngine
-    private var sockets: [TransportAddress: UDPSocket] = [:]
+    let loop: IOLoop
+    var engine: PeerEngine
+    private var sockets: [TransportAddress: any MediaSocket] = [:]
     private let observer: any PeerConnectionObserver
     private var timer: LoopTimer?
     private var out = PeerEngine.Output()
     private var sendBatch: [Datagram] = []
+    private var ufrags: [String] = []
+    /// Names of the interfaces there are sockets on: `.local` names are asked for on these.
+    private var interfaceNames: [String] = []
+    private var multicastResolver: MulticastResolver?
     private let waiting = Atomic<Int>(0)
 
     /// Frames that may wait for the loop before `submit` refuses: more than a second of audio and video.
@@ -48,8 +52,11 @@ public actor PeerConnection {
         timer = timer ?? loop.timer(for: self)
         var bases: [LocalBase] = []
         for binding in bindings {
+            precondition(binding.socket.loop === loop, "a connection's sockets are on its loop")
             try binding.socket.start(owner: self)
             sockets[binding.socket.localAddress] = binding.socket
+            ufrags = []
+            if !interfaceNames.contains(binding.interfaceName) { interfaceNames.append(binding.interfaceName) }
             bases.append(
                 LocalBase(
                     address: binding.socket.localAddress, interfaceName: binding.interfaceName,
@@ -58,53 +65,28 @@ public actor PeerConnection {
         turn { $0.gather(bases: bases, at: $1, into: &$2) }
     }
 
-    // MARK: Signalling
-
-    @discardableResult
-    public func addTransceiver(
-        _ kind: MediaKind, direction: MediaDirection
-    ) throws(NegotiationError) -> TransceiverDescription.ID {
-        try engine.addTransceiver(kind, direction: direction)
+    /// Another address mapping from now on: names in its rules were looked up anew.
+    public func setAddressMapping(_ mapping: AddressMapping) {
+        turn { $0.setAddressMapping(mapping, at: $1, into: &$2) }
     }
 
-    public var transceivers: [TransceiverDescription] { engine.transceivers }
-
-    /// The section the transport is described in: candidates are signalled under its name.
-    public var transportSection: (mid: String, index: Int) { engine.transportSection }
-
-    /// What was agreed last; `nil` before the first answer.
-    public var negotiatedSession: NegotiatedSession? { engine.negotiatedSession }
-
-    /// Creates an offer and applies it as the local description.
-    public func offer(iceRestart: Bool = false) throws(NegotiationError) -> SessionDescription {
-        try negotiate { engine, now, out throws(NegotiationError) in
-            let offer = try engine.createOffer(iceRestart: iceRestart, at: now, into: &out)
-            try engine.setLocalDescription(offer, type: .offer, at: now, into: &out)
-            return offer
+    /// Looks up the `.local` name of a candidate by multicast DNS, on the interfaces this connection uses.
+    private func resolve(_ name: String) {
+        let resolver =
+            multicastResolver ?? MulticastResolver(interfaces: interfaceNames.compactMap(NetworkInterfaces.index))
+        multicastResolver = resolver
+        Task {
+            do {
+                resolved(name, try await resolver.resolve(name), reason: "")
+            } catch {
+                resolved(name, [], reason: "\(error)")
+            }
         }
     }
 
-    /// Creates an answer to the offer that was received and applies it as the local description.
-    public func answer() throws(NegotiationError) -> SessionDescription {
-        try negotiate { engine, now, out throws(NegotiationError) in
-            let answer = try engine.createAnswer()
-            try engine.setLocalDescription(answer, type: .answer, at: now, into: &out)
-            return answer
-        }
+    private func resolved(_ name: String, _ addresses: [IPAddress], reason: String) {
+        turn { $0.resolveRemoteName(name, addresses: addresses, reason: reason, at: $1, into: &$2) }
     }
-
-    public func setRemoteDescription(_ description: SessionDescription, type: DescriptionType) throws(NegotiationError)
-    {
-        try negotiate { engine, now, out throws(NegotiationError) in
-            try engine.setRemoteDescription(description, type: type, at: now, into: &out)
-        }
-    }
-
-    public func addRemoteCandidate(_ candidate: CandidateAttribute, mid: String? = nil, mediaIndex: Int? = nil) {
-        turn { $0.addRemoteCandidate(candidate, mid: mid, mediaIndex: mediaIndex, at: $1, into: &$2) }
-    }
-
-    public func endOfRemoteCandidates() { turn { $0.endOfRemoteCandidates(at: $1, into: &$2) } }
 
     // MARK: Media
 
@@ -121,6 +103,24 @@ public actor PeerConnection {
     private func send(_ frame: EncodedFrame, mid: String) {
         waiting.subtract(1, ordering: .relaxed)
         turn { $0.send(frame, mid: mid, at: $1, into: &$2) }
+    }
+
+    /// Frames of a section come from another source from now on, which counts from a zero of its own (another file):
+    /// timestamps on the wire go on, and no exchange is needed.
+    public func replaceSource(mid: String) { turn { engine, _, _ in engine.replaceSource(mid: mid) } }
+
+    /// Sends keys (DTMF) on the audio stream: `0`-`9`, `A`-`D`, `*`, `#`; a comma is a pause of two seconds.
+    /// - Parameters:
+    ///   - duration: how long a key sounds, 40...6,000 ms.
+    ///   - gap: silence after each, 30...6,000 ms.
+    ///   - mid: the section to send on; `nil`: the first that sends audio and takes them.
+    public func sendTelephoneEvents(
+        _ digits: String, duration: TimeDelta = .milliseconds(100), gap: TimeDelta = .milliseconds(70),
+        mid: String? = nil
+    ) throws(TelephoneEventRefusal) {
+        let now = loop.now
+        defer { flush(at: now) }
+        try engine.sendTelephoneEvents(digits, duration: duration, gap: gap, mid: mid, at: now, into: &out)
     }
 
     /// Asks the other side for keyframes.
@@ -143,7 +143,7 @@ public actor PeerConnection {
 
     // MARK: One turn
 
-    private func negotiate<Result>(
+    func negotiate<Result>(
         _ body: (inout PeerEngine, Instant, inout PeerEngine.Output) throws(NegotiationError) -> Result
     ) throws(NegotiationError) -> Result {
         let now = loop.now
@@ -158,7 +158,7 @@ public actor PeerConnection {
         return result
     }
 
-    private func turn(_ body: (inout PeerEngine, Instant, inout PeerEngine.Output) -> Void) {
+    func turn(_ body: (inout PeerEngine, Instant, inout PeerEngine.Output) -> Void) {
         let now = loop.now
         body(&engine, now, &out)
         flush(at: now)
@@ -166,14 +166,22 @@ public actor PeerConnection {
 
     /// Carries out what the engine wants: datagrams first, in one batch a socket, then the observer, then the timer.
     private func flush(at now: Instant) {
+        if ufrags != engine.localUfrags { nameSockets() }
         if !out.datagrams.isEmpty {
             sendDatagrams()
         }
         if !out.events.isEmpty || !out.trace.isEmpty {
             observer.observe(events: out.events, trace: out.trace, at: now)
+            for case .nameResolutionWanted(let name) in out.events { resolve(name) }
         }
         out.removeAll()
         timer?.deadline = engine.deadline
+    }
+
+    /// Tells the sockets what checks of the other side name us by, before anything that leaves tells the other side.
+    private func nameSockets() {
+        ufrags = engine.localUfrags
+        for socket in sockets.values { socket.setUfrags(ufrags) }
     }
 
     private func sendDatagrams() {
@@ -237,11 +245,11 @@ extension PeerConnection: LoopClient {
 /// An opened socket with what ICE wants to know of its interface.
 public struct SocketBinding: @unchecked Sendable {
     // The socket is started, and from then on used, on its loop's thread only.
-    public var socket: UDPSocket
+    public var socket: any MediaSocket
     public var interfaceName: String
     public var preference: UInt16
 
-    public init(socket: UDPSocket, interfaceName: String, preference: UInt16) {
+    public init(socket: any MediaSocket, interfaceName: String, preference: UInt16) {
         self.socket = socket
         self.interfaceName = interfaceName
         self.preference = preference

@@ -48,6 +48,12 @@ public enum NetworkInterfaces {
         return interfaces
     }
 
+    /// The system's number of an interface; `nil` where there is none of that name.
+    static func index(of name: String) -> UInt32? {
+        let index = unsafe if_nametoindex(name)
+        return index == 0 ? nil : index
+    }
+
     /// The source address the system would choose toward `destination`, or `nil` without a route. Nothing is sent:
     /// a UDP socket is connected, which only looks the route up.
     public static func sourceAddress(toward destination: IPAddress) -> IPAddress? {

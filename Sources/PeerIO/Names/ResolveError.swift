@@ -9,7 +9,7 @@ public enum ResolveError: Error, Hashable, Sendable {
     /// The name servers did not answer, or answered that they could not.
     case temporaryFailure(String)
     case timedOut(String, after: TimeDelta)
-    /// A `.local` name (RFC 6762, and RFC draft mdns-ice-candidates): multicast DNS is not done here.
+    /// A `.local` name (RFC 6762) was given to the resolver of all other names; `MulticastResolver` takes it.
     case multicastNameUnsupported(String)
     /// More lookups are waiting than the resolver takes.
     case overloaded(String)
@@ -25,7 +25,7 @@ extension ResolveError: CustomStringConvertible {
         case .notFound(let name): "\(name) has no address: check the name, and which DNS this host uses"
         case .temporaryFailure(let name): "\(name) could not be looked up: the name servers do not answer"
         case .timedOut(let name, let after): "\(name) was not resolved within \(after)"
-        case .multicastNameUnsupported(let name): "\(name) is a multicast DNS name, which is not resolved here"
+        case .multicastNameUnsupported(let name): "\(name) is a multicast DNS name, which is looked up for candidates only"
         case .overloaded(let name): "\(name) was not looked up: too many lookups are waiting"
         case .cancelled(let name): "the lookup of \(name) was cancelled"
         case .failed(let name, let reason): "\(name) could not be looked up: \(reason)"

@@ -52,6 +52,13 @@ public final class Resolver: Sendable {
         let lowered = host.lowercased()
         if lowered.hasSuffix(".local") || lowered.hasSuffix(".local.") { throw .multicastNameUnsupported(host) }
 
+        let addresses = try await answer(host, timeout: timeout).filter { family == nil || $0.family == family }
+        guard !addresses.isEmpty else { throw .notFound(host) }
+        return addresses
+    }
+
+    /// What the lookup of a name says, taken as it is.
+    func answer(_ host: String, timeout: TimeDelta) async throws(ResolveError) -> [IPAddress] {
         let answer = Answer()
         guard submit(Waiting(name: host, answer: answer)) else { throw .overloaded(host) }
         let clock = Task {
@@ -64,9 +71,7 @@ public final class Resolver: Sendable {
             answer.give(.failure(.cancelled(host)))
         }
         clock.cancel()
-        let addresses = try result.get().filter { family == nil || $0.family == family }
-        guard !addresses.isEmpty else { throw .notFound(host) }
-        return addresses
+        return try result.get()
     }
 
     /// Lookups that wait for a thread.

@@ -47,6 +47,8 @@ public final class UDPSocket {
 
     let sendCall: SendCall
     private(set) var descriptor: Int32
+    /// Told once, when the descriptor is closed: its port may be given to another.
+    var whenClosed: (@Sendable () -> Void)?
     private var registration: LoopRegistration?
     weak var owner: (any UDPSocketOwner)?
     var counted = UDPSocketCounters()
@@ -80,6 +82,7 @@ public final class UDPSocket {
 
     deinit {
         guard descriptor >= 0 else { return }
+        defer { whenClosed?() }
         let (loop, descriptor, registration) = (loop, descriptor, registration)
         guard let registration else {
             _ = Glibc.close(descriptor)
@@ -141,6 +144,8 @@ extension UDPSocket {
         guard descriptor >= 0 else { return }
         _ = Glibc.close(descriptor)
         descriptor = -1
+        whenClosed?()
+        whenClosed = nil
     }
 }
 

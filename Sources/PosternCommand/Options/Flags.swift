@@ -14,7 +14,7 @@ struct CallFlags: ParsableArguments {
     var duration: String?
 
     @Option(help: ArgumentHelp("Give up when no call stands after this time.", valueName: "s"))
-    var setupTimeout: String = "45s"
+    var setupTimeout: String = "75s"
 
     @Option(help: ArgumentHelp("Write the report as JSON (Docs/report.md); - is standard output.", valueName: "file"))
     var report: String?
@@ -58,26 +58,6 @@ struct MediaFlags: ParsableArguments {
             "What comes through --send -: y4m, wav, matroska, rawvideo:640x480@30:yuv420p, s16le:48000:2.",
             valueName: "format"))
     var inputFormat: String?
-}
-
-struct NetworkFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("A STUN server, stun:HOST:PORT. Repeatable.", valueName: "url"))
-    var iceServer: [String] = []
-
-    @Option(help: ArgumentHelp("UDP ports to bind, such as 30008-30208.", valueName: "a-b"))
-    var portRange: String?
-
-    @Option(help: ArgumentHelp("Use this interface only. Repeatable.", valueName: "name"))
-    var interface: [String] = []
-
-    @Option(
-        help: ArgumentHelp(
-            "The DTLS certificate to use, PEM, with --dtls-key; without them one is made for this run.",
-            valueName: "file"))
-    var dtlsCertificate: String?
-
-    @Option(help: ArgumentHelp("The private key of --dtls-certificate, PEM.", valueName: "file"))
-    var dtlsKey: String?
 }
 
 enum LogLevel: String, ExpressibleByArgument, CaseIterable {

@@ -2,6 +2,9 @@ import ArgumentParser
 import Endpoint
 import Primitives
 
+/// The longest time a flag takes: more than a year.
+private let maximumDuration = 10_000.0 * 3600
+
 /// `30`, `90s`, `500ms`, `5m`, `2h`.
 func parseDuration(_ text: String, flag: String) throws -> TimeDelta {
     let units: [(String, Double)] = [("ms", 0.001), ("min", 60), ("s", 1), ("m", 60), ("h", 3600)]
@@ -14,6 +17,9 @@ func parseDuration(_ text: String, flag: String) throws -> TimeDelta {
     }
     guard let value = Double(number), value.isFinite, value > 0 else {
         throw ValidationError("\(flag) \(text): write a time above zero, such as 30, 90s, 500ms, 5m")
+    }
+    guard value * factor <= maximumDuration else {
+        throw ValidationError("\(flag) \(text): that is too long; 10000h are the most")
     }
     return .seconds(value * factor)
 }
@@ -76,6 +82,14 @@ extension CallOptions {
         try apply(network)
     }
 
+    /// Options of a call that is answered on demand.
+    init(sending source: String?, _ media: MediaFlags, _ network: NetworkFlags) throws {
+        self.init()
+        send = source
+        try apply(media)
+        try apply(network)
+    }
+
     private mutating func apply(_ flags: MediaFlags) throws {
         media.videoBitrate = try flags.videoBitrate.map {
             try parseBitrate($0, flag: "--video-bitrate", range: 10_000...100_000_000)
@@ -95,23 +109,8 @@ extension CallOptions {
         if send == "-", flags.inputFormat == nil {
             throw ValidationError("--send - needs --input-format, such as y4m or s16le:48000:2")
         }
-    }
-
-    private mutating func apply(_ flags: NetworkFlags) throws {
-        for text in flags.iceServer {
-            do {
-                network.iceServers.append(try ICEServerURL(parsing: text))
-            } catch {
-                throw ValidationError("\(error)")
-            }
-        }
-        network.portRange = try flags.portRange.map(parsePortRange)
-        network.interfaces = flags.interface
-        guard (flags.dtlsCertificate == nil) == (flags.dtlsKey == nil) else {
-            throw ValidationError("--dtls-certificate and --dtls-key go together")
-        }
-        if let certificate = flags.dtlsCertificate, let key = flags.dtlsKey {
-            network.certificate = CertificateFiles(certificate: certificate, key: key)
+        if flags.inputFormat != nil, send == nil || send == "test" {
+            throw ValidationError("--input-format says what comes through a pipe: it goes with --send -")
         }
     }
 }

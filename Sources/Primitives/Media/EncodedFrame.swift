@@ -34,10 +34,15 @@ public struct EncodedFrame: Sendable, Hashable {
     public var followsLoss: Bool
     /// RTP marker bit: on audio, the first packet after silence (RFC 3551 §4.1).
     public var marker: Bool
+    /// Received video: clockwise quarter turns, 0...3, after which the picture stands upright (3GPP TS 26.114 §7.4.5).
+    public var quarterTurns: UInt8
+    /// Audio: the level as RFC 6464 has it, bit 7 for voice and -dBov 0...127 below; `nil` where it is not known.
+    public var audioLevel: UInt8?
 
     public init(
         codec: Codec, payload: [UInt8], timestamp: Int64, duration: Int64 = 0, isKeyframe: Bool = true,
-        arrival: Instant? = nil, captured: Instant? = nil, followsLoss: Bool = false, marker: Bool = false
+        arrival: Instant? = nil, captured: Instant? = nil, followsLoss: Bool = false, marker: Bool = false,
+        quarterTurns: UInt8 = 0, audioLevel: UInt8? = nil
     ) {
         self.codec = codec
         self.payload = payload
@@ -48,5 +53,7 @@ public struct EncodedFrame: Sendable, Hashable {
         self.captured = captured
         self.followsLoss = followsLoss
         self.marker = marker
+        self.quarterTurns = quarterTurns
+        self.audioLevel = audioLevel
     }
 }

@@ -17,7 +17,19 @@ public struct AudioLevel: Hashable, Sendable {
         self.init(hasVoice: data & 0x80 != 0, level: UInt8(truncatingIfNeeded: data & 0x7F))
     }
 
+    public init(byte: UInt8) { self.init(hasVoice: byte & 0x80 != 0, level: byte & 0x7F) }
+
     public var byte: UInt8 { (hasVoice ? 0x80 : 0) | (level & 0x7F) }
+
+    /// 0...1, linear: 1 is overload, 0 is digital silence.
+    public var linear: Double { level >= 127 ? 0 : Self.linear[Int(level)] }
+
+    /// 10^(-dB/20).
+    private static let linear: [Double] = (0..<127).map { decibels in
+        var value = 1.0
+        for _ in 0..<decibels { value *= 0.891250938133745529953 }
+        return value
+    }
 }
 
 /// The time a packet left, in units of 2⁻¹⁸ s modulo 64 s.

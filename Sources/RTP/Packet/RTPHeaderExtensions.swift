@@ -100,11 +100,17 @@ public struct HeaderExtensionElement: Hashable, Sendable {
 extension RTPHeaderExtensions {
     /// Appends a header extension, padded to four bytes: the one-byte form where every element fits it, else the
     /// two-byte form. Data over 255 bytes is cut. Appends nothing for no elements.
+    /// - Parameter forcesTwoByte: the two-byte form whatever the elements, for streams that need it for some packets and
+    ///   may not mix (RFC 8285 §4.1.2).
     /// - Returns: where the data of each element lies in `bytes`.
     @discardableResult
-    public static func write(_ elements: [HeaderExtensionElement], into bytes: inout [UInt8]) -> [Range<Int>] {
+    public static func write(
+        _ elements: [HeaderExtensionElement], forcesTwoByte: Bool = false, into bytes: inout [UInt8]
+    ) -> [Range<Int>] {
         if elements.isEmpty { return [] }
-        let isOneByte = elements.allSatisfy { (1...14).contains($0.id) && (1...16).contains($0.data.count) }
+        let isOneByte =
+            !forcesTwoByte
+            && elements.allSatisfy { (1...14).contains($0.id) && (1...16).contains($0.data.count) }
         var ranges: [Range<Int>] = []
         bytes.append(isOneByte ? 0xBEDE as UInt16 : 0x1000)
         let lengthOffset = bytes.count

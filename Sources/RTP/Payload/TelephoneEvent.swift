@@ -61,6 +61,8 @@ public struct ReceivedTelephoneEvent: Hashable, Sendable {
     public var volume: UInt8
     /// Whether it is over.
     public var isEnd: Bool
+    /// Ticks a second.
+    public var clockRate = 8_000
 
     public init(event: UInt8, timestamp: Int64, duration: Int64, volume: UInt8, isEnd: Bool) {
         self.event = event
@@ -71,6 +73,8 @@ public struct ReceivedTelephoneEvent: Hashable, Sendable {
     }
 
     public var digit: Character? { TelephoneEvent.digit(of: event) }
+    /// How long it has lasted so far.
+    public var length: TimeDelta { RTP.duration(ofTicks: duration, clockRate: clockRate) }
 }
 
 /// Puts the packets of telephone events together (RFC 4733 §2.5.2): repeats are dropped, long events in segments are

@@ -22,6 +22,9 @@ struct PacketRing: Sendable {
         var data: Range<Int>
         var codec: Codec
         var flags: Flags
+        /// What header extensions said of it.
+        var quarterTurns: UInt8?
+        var audioLevel: UInt8?
     }
 
     private var entries: [Entry?] = []

@@ -39,6 +39,18 @@ public struct ReceiveStatistics: Hashable, Sendable {
     /// Frames for video, samples for audio.
     public var jitterBufferEmittedCount: UInt64 = 0
 
+    /// Of the last packet that told it (RFC 6464): 0...1, linear, 1 is overload.
+    public var audioLevel: Double?
+    /// Level² × seconds, summed, and the seconds it was summed over.
+    public var totalAudioEnergy: Double = 0
+    public var totalSamplesDuration: Double = 0
+    /// Clockwise quarter turns that put the last picture upright.
+    public var quarterTurns: UInt8 = 0
+    /// The last limits the sender set for the playout delay.
+    public var playoutDelay: PlayoutDelay?
+    /// Packets that told when their content was captured.
+    public var captureTimesReceived: UInt64 = 0
+
     /// Video frames as released here; a renderer that delays them evenly sees the same.
     public var freezeCount: UInt64 = 0
     public var totalFreezesDuration: Double = 0
@@ -57,14 +69,28 @@ public struct ReceiveStatistics: Hashable, Sendable {
 /// Counts freezes as W3C webrtc-stats defines them: an interval between two frames of at least
 /// max(3 × average, average + 150 ms), where the average is that of the last 30 intervals. An interval over five
 /// seconds is a pause.
+///
+/// One thing is left to the sender: where the timestamps say that it took no picture for as long as none came, and none
+/// was lost, there was nothing to freeze. A camera switched off, a tab in the background at one picture a second and a
+/// still slide are gaps in time.
 struct FreezeTracker: Hashable, Sendable {
     private var last: Instant?
+    private var lastTimestamp: Int64 = 0
     private var intervals: [TimeDelta] = []
     private var next = 0
     private var sum: TimeDelta = .zero
 
-    mutating func note(frameAt now: Instant, into statistics: inout ReceiveStatistics) {
-        defer { last = now }
+    /// - Parameters:
+    ///   - timestamp: extended, 90 kHz.
+    ///   - followsLoss: whether packets before it were given up.
+    mutating func note(
+        frameAt now: Instant, timestamp: Int64, followsLoss: Bool, into statistics: inout ReceiveStatistics
+    ) {
+        let media = duration(ofTicks: timestamp &- lastTimestamp, clockRate: 90_000)
+        defer {
+            last = now
+            lastTimestamp = timestamp
+        }
         guard let last else { return }
         let interval = Swift.max(now - last, .zero)
         statistics.totalInterFrameDelay += interval.seconds
@@ -76,7 +102,8 @@ struct FreezeTracker: Hashable, Sendable {
         }
         if !intervals.isEmpty {
             let average = sum / Int64(intervals.count)
-            if interval >= Swift.max(average * 3.0, average + .milliseconds(150)) {
+            let isOfTheSender = !followsLoss && interval - media < .milliseconds(150)
+            if interval >= Swift.max(average * 3.0, average + .milliseconds(150)), !isOfTheSender {
                 statistics.freezeCount += 1
                 statistics.totalFreezesDuration += interval.seconds
             }

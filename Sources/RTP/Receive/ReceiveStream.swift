@@ -36,6 +36,8 @@ public struct ReceiveStream: Sendable {
     private var events = TelephoneEventReceiver()
     var freezes = FreezeTracker()
     private var codecs: [Codec?] = []
+    private var extensions = ReceivedExtensions(HeaderExtensionMap())
+    private var lastCaptureTimeTold: Instant?
     private var unwrapper: RTXUnwrapper
 
     /// What the buffer is stuck at, and since when the packet is missing.
@@ -60,11 +62,17 @@ public struct ReceiveStream: Sendable {
             mediaSSRC: configuration.ssrc, payloadTypes: configuration.retransmissionPayloadTypes)
         adopt(
             payloadTypes: configuration.payloadTypes,
-            retransmissionPayloadTypes: configuration.retransmissionPayloadTypes)
+            retransmissionPayloadTypes: configuration.retransmissionPayloadTypes, extensions: configuration.extensions)
     }
 
-    /// Takes over the payload types of a renegotiation; what is held stays.
-    public mutating func adopt(payloadTypes: [UInt8: Codec], retransmissionPayloadTypes: [UInt8: UInt8]) {
+    /// Takes over the numbers of a renegotiation; what is held stays.
+    /// - Parameter map: the header extensions; `nil` leaves them as they are.
+    public mutating func adopt(
+        payloadTypes: [UInt8: Codec], retransmissionPayloadTypes: [UInt8: UInt8],
+        extensions map: HeaderExtensionMap? = nil
+    ) {
+        configuration.extensions = map ?? configuration.extensions
+        extensions = ReceivedExtensions(configuration.extensions)
         configuration.payloadTypes = payloadTypes
         configuration.retransmissionPayloadTypes = retransmissionPayloadTypes
         codecs = (0..<128).map { payloadTypes[UInt8($0)] }
@@ -176,6 +184,7 @@ public struct ReceiveStream: Sendable {
             entry.flags.insert(.filler)
             return entry
         }
+        readExtensions(of: header, packet: packet, into: &entry, at: now, into: &out)
         guard let codec = codecs[Int(header.payloadType & 0x7F)], codec.kind == configuration.kind else {
             counts.packetsOfUnknownType += 1
             discard(header, .unknownPayloadType, into: &out)
@@ -203,7 +212,10 @@ public struct ReceiveStream: Sendable {
                 entry.flags.insert(.malformed)
                 break
             }
-            for told in events.receive(event, timestamp: timestamp) { out.events.append(.telephoneEvent(told)) }
+            for var told in events.receive(event, timestamp: timestamp) {
+                told.clockRate = configuration.clockRate
+                out.events.append(.telephoneEvent(told))
+            }
         case .opus, .pcmu, .pcma, .comfortNoise: break
         }
         if entry.flags.contains(.malformed) {
@@ -211,6 +223,22 @@ public struct ReceiveStream: Sendable {
             discard(header, .malformedPayload, into: &out)
         }
         return entry
+    }
+
+    private mutating func readExtensions(
+        of header: RTPHeader, packet: [UInt8], into entry: inout PacketRing.Entry, at now: Instant,
+        into out: inout Outbox<ReceiveEvent, RTPTrace>
+    ) {
+        guard !header.extensions.isEmpty, extensions.areAny else { return }
+        let found = extensions.read(header, in: packet)
+        entry.audioLevel = found.audioLevel
+        entry.quarterTurns = found.quarterTurns
+        if let delay = found.playoutDelay { counts.playoutDelay = delay }
+        guard let capture = found.captureTime else { return }
+        counts.captureTimesReceived &+= 1
+        if let last = lastCaptureTimeTold, now - last < .milliseconds(500) { return }
+        lastCaptureTimeTold = now
+        out.events.append(.captureTime(capture, timestamp: entry.timestamp))
     }
 
     private mutating func insert(

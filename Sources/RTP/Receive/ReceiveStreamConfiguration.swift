@@ -18,6 +18,8 @@ public struct ReceiveStreamConfiguration: Hashable, Sendable {
     public var payloadTypes: [UInt8: Codec]
     /// Retransmission payload type → payload type it repairs (`apt`), for `receiveRetransmission`.
     public var retransmissionPayloadTypes: [UInt8: UInt8]
+    /// Numbers of the header extensions that may come.
+    public var extensions: HeaderExtensionMap
     public var isNACKEnabled: Bool
     public var keyframeRequests: KeyframeRequests
     /// The least and the most time a missing packet is waited for.
@@ -36,7 +38,8 @@ public struct ReceiveStreamConfiguration: Hashable, Sendable {
     /// and holds 512 packets; video waits 60...500 ms and holds 2,048.
     public init(
         ssrc: SSRC, kind: MediaKind, clockRate: Int, payloadTypes: [UInt8: Codec],
-        retransmissionPayloadTypes: [UInt8: UInt8] = [:], isNACKEnabled: Bool = false,
+        retransmissionPayloadTypes: [UInt8: UInt8] = [:], extensions: HeaderExtensionMap = HeaderExtensionMap(),
+        isNACKEnabled: Bool = false,
         keyframeRequests: KeyframeRequests = .pictureLossIndication, shortestWait: TimeDelta? = nil,
         longestWait: TimeDelta? = nil, maximumPackets: Int? = nil, maximumBytes: Int = 8 << 20,
         maximumMissing: Int = 512, maximumNACKs: Int = 10
@@ -46,6 +49,7 @@ public struct ReceiveStreamConfiguration: Hashable, Sendable {
         self.clockRate = clockRate
         self.payloadTypes = payloadTypes
         self.retransmissionPayloadTypes = retransmissionPayloadTypes
+        self.extensions = extensions
         self.isNACKEnabled = isNACKEnabled
         self.keyframeRequests = keyframeRequests
         self.shortestWait = shortestWait ?? .milliseconds(kind == .audio ? 20 : 60)
@@ -80,6 +84,8 @@ public enum ReceiveEvent: Hashable, Sendable {
     case sendNACK([SequenceNumber])
     case requestKeyframe(KeyframeRequestReason)
     case telephoneEvent(ReceivedTelephoneEvent)
+    /// The sender's clock when what bears this extended RTP timestamp was captured; every half second at most.
+    case captureTime(NTPTime, timestamp: Int64)
 }
 
 /// What happened inside, for the diagnosis.

@@ -18,7 +18,15 @@ extension ReceiveStream {
         case (.video, false): patience = nacks.worstReordering * 2.0
         case (.video, true): patience = retry * 4.0 + nacks.worstReordering
         }
-        return clamp(patience, configuration.shortestWait, configuration.longestWait)
+        return clamp(patience, waitBounds.lowerBound, waitBounds.upperBound)
+    }
+
+    /// The configuration's limits, narrowed to those the sender set for the playout delay where it did.
+    private var waitBounds: ClosedRange<TimeDelta> {
+        let (shortest, longest) = (configuration.shortestWait, configuration.longestWait)
+        guard let delay = counts.playoutDelay else { return shortest...Swift.max(shortest, longest) }
+        let most = clamp(delay.maximum, shortest, longest)
+        return clamp(delay.minimum, shortest, most)...most
     }
 
     /// Does what is due: releases frames, gives up packets, asks for packets and keyframes.
@@ -140,10 +148,19 @@ extension ReceiveStream {
         counts.framesReceived += 1
         counts.jitterBufferDelay += (now - frame.entry.arrival).seconds * Double(span)
         counts.jitterBufferEmittedCount += UInt64(Swift.max(0, span))
+        if let level = frame.entry.audioLevel { count(level: level, ticks: span) }
         return EncodedFrame(
             codec: frame.entry.codec, payload: frame.payload, timestamp: frame.entry.timestamp, duration: span,
             isKeyframe: true, arrival: frame.entry.arrival, followsLoss: frame.followsLoss,
-            marker: frame.entry.flags.contains(.marker))
+            marker: frame.entry.flags.contains(.marker), audioLevel: frame.entry.audioLevel)
+    }
+
+    private mutating func count(level: UInt8, ticks: Int64) {
+        let linear = AudioLevel(byte: level).linear
+        let seconds = duration(ofTicks: ticks, clockRate: configuration.clockRate).seconds
+        counts.audioLevel = linear
+        counts.totalAudioEnergy += linear * linear * seconds
+        counts.totalSamplesDuration += seconds
     }
 
     private mutating func emit(
@@ -152,7 +169,8 @@ extension ReceiveStream {
         counts.framesReceived += 1
         counts.jitterBufferDelay += (now - frame.firstArrival).seconds
         counts.jitterBufferEmittedCount += 1
-        freezes.note(frameAt: now, into: &counts)
+        if let turns = frame.quarterTurns { counts.quarterTurns = turns }
+        freezes.note(frameAt: now, timestamp: frame.timestamp, followsLoss: frame.followsLoss, into: &counts)
         if frame.isKeyframe {
             counts.keyFramesReceived += 1
             counts.frameWidth = frame.header?.width ?? counts.frameWidth
@@ -168,6 +186,6 @@ extension ReceiveStream {
                 EncodedFrame(
                     codec: frame.codec, payload: frame.payload, timestamp: frame.timestamp,
                     isKeyframe: frame.isKeyframe, arrival: frame.lastArrival, followsLoss: frame.followsLoss,
-                    marker: true)))
+                    marker: true, quarterTurns: counts.quarterTurns)))
     }
 }

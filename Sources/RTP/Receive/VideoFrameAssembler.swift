@@ -26,6 +26,8 @@ struct VideoFrameAssembler: Sendable {
         var firstArrival: Instant
         var lastArrival: Instant
         var followsLoss: Bool
+        /// What its packets said of its orientation; `nil` leaves it as it was.
+        var quarterTurns: UInt8?
         var header: VP8FrameHeader?
     }
 
@@ -147,10 +149,12 @@ struct VideoFrameAssembler: Sendable {
         var size = 0
         var firstArrival = first.arrival
         var lastArrival = first.arrival
+        var quarterTurns: UInt8?
         for sequence in range {
             guard let entry = ring[sequence] else { continue }
             firstArrival = Swift.min(firstArrival, entry.arrival)
             lastArrival = Swift.max(lastArrival, entry.arrival)
+            quarterTurns = entry.quarterTurns ?? quarterTurns
             if !entry.flags.contains(.filler) { size += entry.data.count }
         }
         let isKeyframe = first.flags.contains(.keyframe)
@@ -166,6 +170,7 @@ struct VideoFrameAssembler: Sendable {
         advance(to: range.upperBound)
         return Frame(
             payload: payload, codec: first.codec, timestamp: first.timestamp, isKeyframe: isKeyframe,
-            firstArrival: firstArrival, lastArrival: lastArrival, followsLoss: followsLoss, header: header)
+            firstArrival: firstArrival, lastArrival: lastArrival, followsLoss: followsLoss,
+            quarterTurns: quarterTurns, header: header)
     }
 }

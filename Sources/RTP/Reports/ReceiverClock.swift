@@ -35,7 +35,10 @@ public struct ReceiverClock: Sendable {
 
     /// Takes in an extended report.
     /// - Parameter own: our SSRCs, to which an answer may be addressed.
-    public mutating func receive(_ report: ExtendedReport, own: [SSRC], at now: Instant) {
+    /// - Returns: the round trip, where this report told it.
+    @discardableResult
+    public mutating func receive(_ report: ExtendedReport, own: [SSRC], at now: Instant) -> TimeDelta? {
+        var measured: TimeDelta?
         for block in report.blocks {
             switch block {
             case .receiverReferenceTime(let time):
@@ -43,20 +46,24 @@ public struct ReceiverClock: Sendable {
                 if seen.count >= Self.capacity { seen.removeFirst() }
                 seen.append(Seen(ssrc: report.ssrc, compact: time.compact, at: now))
             case .delaySinceLastReceiverReport(let answers):
-                for answer in answers where own.contains(answer.ssrc) { measure(answer, at: now) }
+                for answer in answers where own.contains(answer.ssrc) { measured = measure(answer, at: now) ?? measured }
             case .unknown: break
             }
         }
+        return measured
     }
 
-    private mutating func measure(_ answer: ExtendedReport.LastReceiverReport, at now: Instant) {
-        guard answer.lastReceiverReport != 0 else { return }
+    private mutating func measure(_ answer: ExtendedReport.LastReceiverReport, at now: Instant) -> TimeDelta? {
+        guard answer.lastReceiverReport != 0 else { return nil }
+        var measured: TimeDelta?
         for _ in 0..<sent.count {
-            guard let entry = sent.popFirst() else { return }
+            guard let entry = sent.popFirst() else { break }
             sent.append(entry)
             guard entry.compact == answer.lastReceiverReport else { continue }
             let rtt = now - entry.at - TimeDelta(compact: answer.delay)
-            if rtt > .milliseconds(-5) { roundTripTime = Swift.max(rtt, .microseconds(100)) }
+            if rtt > .milliseconds(-5) { measured = Swift.max(rtt, .microseconds(100)) }
         }
+        roundTripTime = measured ?? roundTripTime
+        return measured
     }
 }

@@ -8,8 +8,13 @@ struct SentPacket: Sendable {
     var timestamp: RTPTimestamp
     var payloadType: UInt8
     var marker: Bool
+    // Small things here, where they take no room: a history is made of a thousand of these.
+    /// Goes into the packet whenever it is sent; `nil`: the header without it.
+    var audioLevel: UInt8?
     /// Bytes before the payload that are not in the frame: the VP8 descriptor.
     var descriptor: UInt32?
+    /// The picture's, in every packet that is sent again.
+    var quarterTurns: UInt8 = 0
     var frame: [UInt8]
     var range: Range<Int>
     var sentAt: Instant

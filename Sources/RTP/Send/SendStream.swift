@@ -17,10 +17,10 @@ import Primitives
 /// Sender reports say where the media clock stands at the instant of the report, not at the last frame. Round trips
 /// are measured against the instants at which we sent the reports, so steps of the wall clock do no harm.
 public struct SendStream: Sendable {
-    public let configuration: SendStreamConfiguration
+    public internal(set) var configuration: SendStreamConfiguration
     public internal(set) var statistics = SendStatistics()
     public internal(set) var remote = RemoteReception()
-    /// Put into each packet when the extension is negotiated.
+    /// Put into each packet whose frame does not tell its own, when the extension is negotiated.
     public var audioLevel: AudioLevel?
 
     /// Number of the next packet, unwrapped.
@@ -30,10 +30,13 @@ public struct SendStream: Sendable {
     private var vp8: VP8PayloadFormat
     var clock: MediaClockMap
     var history: SendHistory
-    /// With the media section's name, for packets that must be placed without having been reported on.
-    private let fullTemplate: HeaderTemplate
-    private let leanTemplate: HeaderTemplate
-    let retransmissionTemplate: HeaderTemplate
+    var templates: HeaderTemplates
+    private var lastCaptureTimeAt: Instant?
+    private var lastQuarterTurns: UInt8 = 0
+    /// What is added to a frame's timestamp since the source was replaced.
+    var sourceOffset: Int64 = 0
+    var isSourceNew = false
+    var lastMedia: (time: Int64, at: Instant)?
     /// Media time at which the telephone event under way began.
     var toneBegan: Int64 = 0
     /// Whether the far end has reported on this stream, and so knows its media section.
@@ -58,17 +61,7 @@ public struct SendStream: Sendable {
         clock = MediaClockMap(clockRate: configuration.clockRate)
         history = SendHistory(capacity: configuration.historyCapacity, maximumAge: configuration.historyAge)
         tones = TelephoneEventSender(clockRate: configuration.clockRate)
-        let isAudio = configuration.codec.kind == .audio
-        func template(_ ssrc: SSRC, _ payloadType: UInt8, mid: String?) -> HeaderTemplate {
-            HeaderTemplate(
-                ssrc: ssrc, payloadType: payloadType, extensions: configuration.extensions, mid: mid,
-                hasAudioLevel: isAudio)
-        }
-        let rtx = configuration.retransmission
-        fullTemplate = template(configuration.ssrc, configuration.payloadType, mid: configuration.mid)
-        leanTemplate = template(configuration.ssrc, configuration.payloadType, mid: nil)
-        retransmissionTemplate = template(
-            rtx?.ssrc ?? configuration.ssrc, rtx?.payloadType ?? configuration.payloadType, mid: configuration.mid)
+        templates = HeaderTemplates(configuration)
     }
 
     /// Sequence number of the next media packet.
@@ -79,45 +72,86 @@ public struct SendStream: Sendable {
 
     /// Turns a frame into packets. Video is cut to fit; audio is one packet whatever its size, for it cannot be cut
     /// (RFC 7587 §4.2). While a telephone event sounds, audio is silent (RFC 4733 §2.2).
-    public mutating func packetize(_ frame: EncodedFrame, at now: Instant, into packets: inout [OutboundPacket]) {
+    /// - Parameter captured: our wall clock when the frame was captured. Goes with the first packet of a frame once a
+    ///   second, and until the far end has reported on the stream, where the extension was agreed.
+    public mutating func packetize(
+        _ frame: EncodedFrame, captured: NTPTime? = nil, at now: Instant, into packets: inout [OutboundPacket]
+    ) {
         guard !frame.payload.isEmpty else {
             statistics.framesDiscarded += 1
             return
         }
-        clock.note(timestamp: frame.timestamp, at: frame.captured ?? now)
-        let timestamp = rtpTimestamp(of: frame.timestamp)
+        let mediaTime = mediaTime(of: frame, at: now)
+        clock.note(timestamp: mediaTime, at: frame.captured ?? now)
+        let timestamp = rtpTimestamp(of: mediaTime)
+        let first = packets.count
+        var template = template
+        var captureTemplate: HeaderTemplate?
+        if captured != nil, let timed = templates.timed, isCaptureTimeDue(at: now) {
+            captureTemplate = timed
+            lastCaptureTimeAt = now
+        }
         if configuration.codec == .vp8 {
-            let template = frame.isKeyframe ? fullTemplate : self.template
+            if frame.isKeyframe { template = templates.full }
             let rtxRoom = configuration.retransmission == nil ? 0 : 2
             let plan = FragmentPlan(
                 length: frame.payload.count,
-                maximum: configuration.maximumPacketSize - template.bytes.count - VP8PayloadFormat.descriptorLength
-                    - rtxRoom)
+                maximum: configuration.maximumPacketSize
+                    - Swift.max((captureTemplate ?? template).bytes.count, templates.oriented?.bytes.count ?? 0)
+                    - VP8PayloadFormat.descriptorLength - rtxRoom)
             let pictureID = vp8.takePictureID()
+            // The orientation goes with the last packet, of keyframes, while it is not upright and when it changes
+            // (3GPP TS 26.114 §7.4.5; a frame of one packet tells its capture time another time).
+            let turns = frame.quarterTurns & 3
+            var orientedTemplate: HeaderTemplate?
+            if frame.isKeyframe || turns != 0 || turns != lastQuarterTurns { orientedTemplate = templates.oriented }
+            lastQuarterTurns = turns
             for index in 0..<plan.count {
+                let isLast = index == plan.count - 1
+                let special = isLast ? orientedTemplate : nil
                 append(
                     SentPacket(
                         sequence: nextSequence, timestamp: timestamp, payloadType: configuration.payloadType,
-                        marker: index == plan.count - 1,
+                        marker: isLast,
                         descriptor: VP8PayloadFormat.descriptor(pictureID: pictureID, isFirst: index == 0),
-                        frame: frame.payload, range: plan.range(of: index), sentAt: now),
-                    template: template, into: &packets)
+                        quarterTurns: turns, frame: frame.payload, range: plan.range(of: index), sentAt: now),
+                    template: special ?? (index == 0 ? captureTemplate ?? template : template), into: &packets)
+            }
+            if let orientedTemplate, let last = packets.indices.last {
+                orientedTemplate.write(VideoOrientation(rotation: Int(turns) * 90), into: &packets[last].bytes)
+                if plan.count == 1 { captureTemplate = nil }
             }
         } else {
             guard !tones.isSounding else { return }
+            let level = frame.audioLevel ?? audioLevel?.byte
+            let sent = SentPacket(
+                sequence: nextSequence, timestamp: timestamp, payloadType: configuration.payloadType,
+                marker: frame.marker || mediaPackets == 0, audioLevel: level, descriptor: nil, frame: frame.payload,
+                range: 0..<frame.payload.count, sentAt: now)
+            // A level that is not known is not told: 127 would say that there is silence.
+            if level == nil, captureTemplate != nil { captureTemplate = templates.timedUnlevelled }
             append(
-                SentPacket(
-                    sequence: nextSequence, timestamp: timestamp, payloadType: configuration.payloadType,
-                    marker: frame.marker || mediaPackets == 0, descriptor: nil, frame: frame.payload,
-                    range: 0..<frame.payload.count, sentAt: now),
-                template: template, into: &packets)
+                sent, template: captureTemplate ?? (level == nil ? templates.unlevelled : template), into: &packets)
+        }
+        if captureTemplate != nil, let captured, first < packets.count {
+            captureTemplate?.write(captured, into: &packets[first].bytes)
         }
         statistics.framesSent += 1
         if frame.isKeyframe { statistics.keyFramesSent += 1 }
     }
 
+    private func isCaptureTimeDue(at now: Instant) -> Bool {
+        guard isKnown, let last = lastCaptureTimeAt else { return true }
+        return now - last >= .milliseconds(1_000)
+    }
+
     /// The header of the next media packet.
-    var template: HeaderTemplate { isKnown ? leanTemplate : fullTemplate }
+    var template: HeaderTemplate { isKnown ? templates.lean : templates.full }
+
+    /// The header of a packet that is sent again.
+    func template(for sent: SentPacket) -> HeaderTemplate {
+        sent.audioLevel == nil && configuration.codec.kind == .audio ? templates.unlevelled : template
+    }
 
     func rtpTimestamp(of mediaTime: Int64) -> RTPTimestamp { RTPTimestamp(timestampOffset) + mediaTime }
 
@@ -141,7 +175,7 @@ public struct SendStream: Sendable {
             SentPacket(
                 sequence: nextSequence, timestamp: timestamp, payloadType: payloadType, marker: marker,
                 descriptor: nil, frame: payload, range: 0..<payload.count, sentAt: now),
-            template: template, into: &packets)
+            template: templates.unlevelled, into: &packets)
     }
 
     func packet(_ sent: SentPacket, template: HeaderTemplate) -> OutboundPacket {
@@ -149,7 +183,7 @@ public struct SendStream: Sendable {
         var bytes = template.begin(
             sequence: number, timestamp: sent.timestamp, marker: sent.marker, room: sent.payloadLength)
         bytes[1] = (bytes[1] & 0x80) | (sent.payloadType & 0x7F)
-        if let offset = template.audioLevelOffset, let audioLevel { bytes[offset] = audioLevel.byte }
+        if let offset = template.audioLevelOffset, let level = sent.audioLevel { bytes[offset] = level }
         if let descriptor = sent.descriptor { bytes.append(descriptor) }
         bytes.append(contentsOf: sent.frame[sent.range])
         return OutboundPacket(

@@ -1,6 +1,6 @@
 import Primitives
 
-/// What a send stream is made of. Immutable while it lives; a renegotiation makes a new stream or keeps it.
+/// What a send stream is made of. A renegotiation changes it by `SendStream.adopt`.
 public struct SendStreamConfiguration: Hashable, Sendable {
     public struct Retransmission: Hashable, Sendable {
         public var ssrc: SSRC
@@ -22,6 +22,8 @@ public struct SendStreamConfiguration: Hashable, Sendable {
     public var cname: String
     public var mid: String?
     public var extensions: HeaderExtensionMap
+    /// Whether packets with one-byte and with two-byte extensions may follow each other (`a=extmap-allow-mixed`).
+    public var allowsMixedExtensions: Bool
     /// Payload type for telephone events of the same clock rate.
     public var telephoneEventPayloadType: UInt8?
     /// Bytes of a whole RTP packet before SRTP. With SRTP and RTX a datagram stays within 1,200 bytes.
@@ -36,6 +38,7 @@ public struct SendStreamConfiguration: Hashable, Sendable {
     public init(
         codec: Codec, payloadType: UInt8, clockRate: Int, ssrc: SSRC, retransmission: Retransmission? = nil,
         cname: String, mid: String? = nil, extensions: HeaderExtensionMap = HeaderExtensionMap(),
+        allowsMixedExtensions: Bool = true,
         telephoneEventPayloadType: UInt8? = nil, maximumPacketSize: Int = 1_160, historyCapacity: Int = 1_024,
         historyAge: TimeDelta = .milliseconds(3_000)
     ) {
@@ -47,6 +50,7 @@ public struct SendStreamConfiguration: Hashable, Sendable {
         self.cname = cname
         self.mid = mid
         self.extensions = extensions
+        self.allowsMixedExtensions = allowsMixedExtensions
         self.telephoneEventPayloadType = telephoneEventPayloadType
         self.maximumPacketSize = maximumPacketSize
         self.historyCapacity = historyCapacity

@@ -27,20 +27,21 @@ extension SendStream {
 
     private mutating func again(_ sent: SentPacket) -> OutboundPacket {
         guard let rtx = configuration.retransmission else {
-            var packet = packet(sent, template: template)
+            var packet = packet(sent, template: template(for: sent))
             packet.isRetransmission = true
             mediaPackets &+= 1
             mediaOctets &+= UInt64(packet.payloadBytes)
             count(headerBytes: packet.bytes.count - packet.payloadBytes, payloadBytes: packet.payloadBytes)
             return packet
         }
-        let template = retransmissionTemplate
+        let template = templates.retransmission
         let number = takeRetransmissionNumber()
         let length = sent.payloadLength + 2
         var bytes = template.begin(
             sequence: number, timestamp: sent.timestamp, marker: sent.marker, room: length)
-        if let offset = template.audioLevelOffset, let audioLevel { bytes[offset] = audioLevel.byte }
+        if let offset = template.audioLevelOffset, let level = sent.audioLevel { bytes[offset] = level }
         bytes.append(UInt16(truncatingIfNeeded: sent.sequence))
+        template.write(VideoOrientation(rotation: Int(sent.quarterTurns) * 90), into: &bytes)
         if let descriptor = sent.descriptor { bytes.append(descriptor) }
         bytes.append(contentsOf: sent.frame[sent.range])
         count(headerBytes: template.bytes.count, payloadBytes: length)
@@ -71,7 +72,7 @@ extension SendStream {
     }
 
     private mutating func padding() -> OutboundPacket {
-        let template = retransmissionTemplate
+        let template = templates.retransmission
         let number = takeRetransmissionNumber()
         let timestamp = RTPTimestamp(UInt32(truncatingIfNeeded: Int64(timestampOffset)))
         var bytes = template.begin(sequence: number, timestamp: timestamp, marker: false, room: 255)

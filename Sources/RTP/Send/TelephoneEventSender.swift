@@ -141,6 +141,9 @@ extension SendStream {
         return true
     }
 
+    /// How many more may wait.
+    public var roomForTelephoneEvents: Int { TelephoneEventSender.capacity - tones.queued }
+
     /// Whether a telephone event sounds, and audio is held back.
     public var isSendingTelephoneEvent: Bool { tones.isSounding }
 

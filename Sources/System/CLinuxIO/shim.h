@@ -217,6 +217,7 @@ static inline int postern_knows_segmentation(int fd) {
 static inline int postern_take_error(int fd) { return postern_get_option(fd, SOL_SOCKET, SO_ERROR); }
 
 #include "datagrams.h"
+#include "multicast.h"
 
 // MARK: the loop
 

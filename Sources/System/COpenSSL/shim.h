@@ -20,6 +20,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/time.h>
@@ -67,5 +68,14 @@ static inline void postern_BIO_clear_would_block(BIO *bio) { BIO_clear_retry_fla
 static inline long postern_BIO_memory(BIO *bio, char **start) { return BIO_get_mem_data(bio, start); }
 
 static inline EVP_PKEY *postern_EVP_P256_generate(void) { return EVP_EC_gen("P-256"); }
+
+/// Adds an extension given in OpenSSL's text form, such as "DNS:localhost,IP:127.0.0.1". 1 when it is in.
+static inline int postern_X509_add_extension(X509 *certificate, int nid, const char *value) {
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+    if (extension == NULL) return 0;
+    int added = X509_add_ext(certificate, extension, -1);
+    X509_EXTENSION_free(extension);
+    return added;
+}
 
 #endif

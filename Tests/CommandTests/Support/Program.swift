@@ -74,7 +74,10 @@ final class Program: Sendable {
             errors: (try? String(contentsOfFile: errorFile, encoding: .utf8)) ?? "")
     }
 
-    func terminate() { process.terminate() }
+    /// Sends it a signal, if it still runs.
+    func signal(_ number: Int32) {
+        if process.isRunning { kill(process.processIdentifier, number) }
+    }
 }
 
 /// The program under test, beside the bundle of these tests.

@@ -21,6 +21,8 @@ final class ScenarioPeer {
     /// Of the first track added on, each in the order of transceivers.
     var received: [String: ReceivedTrack] = [:]
     var isThorough = false
+    /// Sees every event.
+    var onEvent: ((PeerEvent, Instant) -> Void)?
 
     private(set) var state = ConnectionState.new
     private(set) var states: [(at: Instant, state: ConnectionState)] = []
@@ -64,6 +66,7 @@ final class ScenarioPeer {
 
     /// Takes in what the outbox says; the driver takes the datagrams and passes on what is for signalling.
     func note(_ event: PeerEvent, at now: Instant) {
+        onEvent?(event, now)
         switch event {
         case .connectionStateChanged(let new):
             state = new

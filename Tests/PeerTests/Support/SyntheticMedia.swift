@@ -12,6 +12,8 @@ struct SyntheticTrack {
     /// Whether the bitrate follows what congestion control says.
     var obeysTarget = false
     var isPaused = false
+    /// Orientation of the picture of an index.
+    var quarterTurns: (Int) -> UInt8 = { _ in 0 }
     private(set) var next: Instant?
     private(set) var sent = 0
     private(set) var keyframesSent = 0
@@ -61,7 +63,8 @@ struct SyntheticTrack {
             codec: kind == .video ? .vp8 : .opus,
             payload: Self.payload(index: sent, size: Int(size), kind: kind, isKeyframe: isKeyframe),
             timestamp: Int64(((time - origin).seconds * rate).rounded()),
-            duration: kind == .audio ? Int64(interval.seconds * rate) : 0, isKeyframe: isKeyframe)
+            duration: kind == .audio ? Int64(interval.seconds * rate) : 0, isKeyframe: isKeyframe,
+            quarterTurns: quarterTurns(sent))
     }
 
     static func payload(index: Int, size: Int, kind: MediaKind, isKeyframe: Bool) -> [UInt8] {

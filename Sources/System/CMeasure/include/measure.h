@@ -8,6 +8,10 @@
 int64_t measure_allocations(void);
 int64_t measure_allocated_bytes(void);
 
+// Of the whole process: what the allocator has given out, and what is resident. -1 where it cannot be told.
+int64_t measure_bytes_in_use(void);
+int64_t measure_resident_bytes(void);
+
 int64_t measure_monotonic_nanoseconds(void);
 int64_t measure_thread_nanoseconds(void);
 

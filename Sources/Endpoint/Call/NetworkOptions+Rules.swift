@@ -1,0 +1,70 @@
+import Foundation
+import ICE
+import Primitives
+
+/// What is wrong with an option about the network, with its flag.
+public struct NetworkOptionError: Error, Hashable, CustomStringConvertible {
+    public var description: String
+}
+
+/// A network in CIDR form.
+public struct NetworkPrefix: Hashable, Sendable {
+    public var ip: IPAddress
+    public var prefix: Int
+
+    func contains(_ other: IPAddress) -> Bool { other.isInside(ip, prefix: prefix) }
+}
+
+extension NetworkOptions {
+    /// A rule of the address mapping, as `--map` has it.
+    public mutating func addMappingRule(_ text: String) throws(NetworkOptionError) {
+        do throws(MappingError) {
+            try mapping.add(MappingRule(parsing: text))
+        } catch {
+            throw NetworkOptionError(description: "--map \(error)")
+        }
+    }
+
+    /// The rules of a file, one a line, before those of the command line.
+    public mutating func addMappingRules(inFile path: String) throws(NetworkOptionError) {
+        let text: String
+        do {
+            text = try String(contentsOfFile: path, encoding: .utf8)
+        } catch {
+            throw NetworkOptionError(description: "--map-file \(path): it cannot be read as text")
+        }
+        do throws(MappingError) {
+            let read = try AddressMapping(parsing: text)
+            for rule in read.rules { try mapping.add(rule) }
+        } catch {
+            throw NetworkOptionError(description: "--map-file \(path): \(error)")
+        }
+    }
+
+    /// Which addresses to gather on.
+    public mutating func setFilters(
+        family: String?, subnets: [String], policy: String
+    ) throws(NetworkOptionError) {
+        if let family {
+            guard let one = IPAddress.Family(rawValue: family.lowercased()) else {
+                throw NetworkOptionError(description: "--address-family \(family): write ipv4 or ipv6")
+            }
+            families = [one]
+        }
+        for text in subnets {
+            let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+            guard (1...2).contains(parts.count), let ip = IPAddress(parts[0]),
+                let prefix = parts.count == 1 ? (ip.family == .ipv4 ? 32 : 128) : Int(parts[1]),
+                (0...(ip.family == .ipv4 ? 32 : 128)).contains(prefix)
+            else {
+                throw NetworkOptionError(description: "--subnet \(text): write ADDRESS/BITS, such as 192.0.2.0/24")
+            }
+            networks.append(NetworkPrefix(ip: ip, prefix: prefix))
+        }
+        switch policy {
+        case "all": isDefaultRouteOnly = false
+        case "default-route": isDefaultRouteOnly = true
+        default: throw NetworkOptionError(description: "--ice-policy \(policy): write all or default-route")
+        }
+    }
+}

@@ -1,0 +1,141 @@
+import Media
+import PeerIO
+import Primitives
+import Synchronization
+
+/// Makes what is recorded and what is sent follow the sections that were agreed, again after each exchange.
+///
+/// The recording is made when something may come for the first time and takes what later sections bring, by kind. A kind
+/// of the source gets its publisher when a section takes it; one that is held goes on unheard, so that its clock does
+/// not stop, and sends a keyframe when it is heard again.
+///
+/// Its methods are called from one task, one after another.
+final class MediaFollower: Sendable {
+    private let session: CallSession
+    private let side: LivePeer
+    private let connection: PeerConnection
+    private let kinds: [MediaKind]
+    private let source: Confined<(any MediaSource)?>
+    private let clock: @Sendable () -> Instant
+    private let state = Mutex(State())
+
+    private struct State {
+        var isRecording = false
+        /// What each kind is sent as, made already.
+        var made: [MediaKind: Sending] = [:]
+        /// What the last agreement took.
+        var heard: Set<MediaKind> = []
+        var isFirst = true
+    }
+
+    private struct Sending: Hashable {
+        var mid: String
+        var codec: Codec?
+    }
+
+    init(
+        session: CallSession, side: LivePeer, connection: PeerConnection, source: (any MediaSource)?,
+        clock: @escaping @Sendable () -> Instant
+    ) {
+        self.session = session
+        self.side = side
+        self.connection = connection
+        kinds = session.kinds(of: source)
+        self.source = Confined(source)
+        self.clock = clock
+    }
+
+    func follow(_ sections: SectionKinds) async throws {
+        try prepareRecording(sections)
+        try await publish(sections)
+    }
+
+    func prepareRecording(_ sections: SectionKinds) throws {
+        guard !sections.received.isEmpty else { return }
+        if state.withLock({ $0.isRecording }) { return side.adopt(received: sections.received) }
+        guard let recording = try session.openRecording(kinds: sections.received, allowsMore: true) else { return }
+        side.record(into: recording)
+        state.withLock { $0.isRecording = true }
+    }
+
+    private func publish(_ sections: SectionKinds) async throws {
+        let before = state.withLock { state in
+            defer {
+                state.heard = Set(sections.sent.keys)
+                state.isFirst = false
+            }
+            return state
+        }
+        var due: [MediaKind] = []
+        for kind in kinds {
+            guard let mid = sections.sent[kind] else { continue }
+            let sending = Sending(mid: mid, codec: sections.codecs[kind])
+            if before.made[kind] == sending {
+                if !before.heard.contains(kind) { side.requestKeyframe(mid: mid) }
+            } else {
+                due.append(kind)
+            }
+        }
+        guard !due.isEmpty || before.isFirst else { return }
+        // What is made in place of another begins anew; a pipe cannot.
+        let replaced = due.filter { before.made[$0] != nil }
+        if !replaced.isEmpty {
+            guard try session.mayReplace(side.publishers, for: sections) else { return }
+            side.removePublishers()
+            due = kinds.filter { sections.sent[$0] != nil }
+        }
+        let opened = before.isFirst ? source.value : nil
+        let publishers = try session.makePublishers(
+            before.isFirst ? kinds : due, of: opened, to: sections, connection: connection, clock: clock)
+        for publisher in publishers {
+            side.add(publisher)
+            await publisher.prepared()
+        }
+        let made = Dictionary(
+            uniqueKeysWithValues: due.map { ($0, Sending(mid: sections.sent[$0] ?? "", codec: sections.codecs[$0])) })
+        state.withLock { state in
+            if !replaced.isEmpty { state.made = [:] }
+            state.made.merge(made) { $1 }
+        }
+    }
+}
+
+/// The sections of a session by what they are for.
+struct SectionKinds: Sendable {
+    var sent: [MediaKind: String] = [:]
+    /// What frames of each sent kind must be encoded as; known once agreed.
+    var codecs: [MediaKind: Codec] = [:]
+    /// Sections that may bring frames, by MID; of each kind the first.
+    var received: [String: MediaKind] = [:]
+}
+
+extension PeerConnection {
+    /// What an offer of ours would send and receive.
+    func offeredSections() -> SectionKinds {
+        var kinds = SectionKinds()
+        for transceiver in transceivers {
+            guard let mid = transceiver.mid else { continue }
+            if transceiver.direction.sends { kinds.sent[transceiver.kind] = mid }
+            if transceiver.direction.receives, !kinds.received.values.contains(transceiver.kind) {
+                kinds.received[mid] = transceiver.kind
+            }
+        }
+        return kinds
+    }
+
+    /// What the agreed session sends and receives.
+    func sections() -> SectionKinds {
+        var kinds = SectionKinds()
+        for section in negotiatedSession?.acceptedMedia ?? [] {
+            guard let kind = section.kind else { continue }
+            if section.direction.sends, kinds.sent[kind] == nil {
+                kinds.sent[kind] = section.mid
+                kinds.codecs[kind] = section.sendCodecs.first { $0.codec.isMedia }?.codec
+            }
+            if section.direction.receives, !kinds.received.values.contains(kind) {
+                kinds.received[section.mid] = kind
+            }
+        }
+        return kinds
+    }
+}

@@ -1,0 +1,313 @@
+import Foundation
+import Peer
+import PeerIO
+import Primitives
+import SDP
+import Synchronization
+
+/// Between a signalling transport and a connection: descriptions and candidates both ways, for as long as the call goes on.
+///
+/// One task takes everything in order: what comes over signalling, what the connection wants said, what time brings. So a
+/// description of ours is written before the candidates that belong to it, and no two exchanges mix.
+///
+/// Either side may offer at any time. Perfect negotiation (W3C webrtc-pc §10.7) solves glare: when an offer comes while ours
+/// is out, the impolite side passes over it with its candidates, for its own will be answered; the polite side takes its
+/// own back and answers. After each agreement the media follow: a recording takes what new sections bring, what is sent is
+/// made for the sections that are there. An offer that cannot be agreed on fails a call that does not stand yet; one that
+/// does stand goes on as it was.
+///
+/// Candidates that come before their description wait, two hundred at most. Ours wait for our first description.
+///
+/// When the pair is lost and stays so for a while, or the other side is silent for long, an ICE restart is offered, if
+/// there is somebody to hear it.
+final class SignalingDriver: Sendable {
+    private let connection: PeerConnection
+    private let side: LivePeer
+    private let transport: any SignalingTransport
+    private let media: MediaFollower
+    private let reporter: any CallReporter
+    private let clock: @Sendable () -> Instant
+    private let state = Mutex(State())
+    private let work: AsyncStream<Work>
+    private let workContinuation: AsyncStream<Work>.Continuation
+
+    private enum Work: Sendable {
+        case input(SignalingInput)
+        case signal(PeerEvent)
+        /// The pair has been lost for a while.
+        case lost
+        case inputEnded
+    }
+
+    private struct State {
+        var progress = SignalingProgress()
+        var phases: [SignalingPhase: Instant] = [:]
+        var isPolite = true
+        var isPassingOverOffer = false
+        var hasRemoteDescription = false
+        var isDescribed = false
+        var early: [SignalingMessage] = []
+        var unsent: [SignalingMessage] = []
+    }
+
+    private static let maximumEarlyCandidates = 200
+    /// How long a lost pair may come back by itself before a restart is offered.
+    private static let patience = Duration.seconds(2)
+
+    init(
+        connection: PeerConnection, side: LivePeer, transport: any SignalingTransport, media: MediaFollower,
+        reporter: any CallReporter, clock: @escaping @Sendable () -> Instant
+    ) {
+        self.connection = connection
+        self.side = side
+        self.transport = transport
+        self.media = media
+        self.reporter = reporter
+        self.clock = clock
+        (work, workContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(4_096))
+    }
+
+    var progress: SignalingProgress { state.withLock { $0.progress } }
+    var phases: [SignalingPhase: Instant] { state.withLock { $0.phases } }
+
+    func start() -> [Task<Void, Never>] {
+        [
+            Task { [self] in
+                for await input in transport.inputs { workContinuation.yield(.input(input)) }
+                workContinuation.yield(.inputEnded)
+            },
+            Task { [self] in for await signal in side.signals { workContinuation.yield(.signal(signal)) } },
+            Task { [self] in for await work in work { await perform(work) } },
+        ]
+    }
+
+    private func perform(_ work: Work) async {
+        do {
+            switch work {
+            case .input(let input): try await take(input)
+            case .signal(let signal): try await take(signal)
+            case .lost: if !side.journal.isUp { try await restart() }
+            case .inputEnded: inputEnded()
+            }
+        } catch let error as CallSetupError {
+            await failed(error)
+        } catch {
+            await failed(CallSetupError("signalling: \(error)", status: .signaling))
+        }
+    }
+
+    // MARK: In
+
+    private func take(_ input: SignalingInput) async throws {
+        switch input {
+        case .peerPresent(let offers, let polite, let isBack):
+            note(.peerPresent)
+            state.withLock { state in
+                state.progress.peerCame = state.progress.peerCame ?? clock()
+                state.isPolite = polite
+            }
+            if offers, !isBack { try await offerIfDue() }
+        case .message(let message): try await take(message)
+        case .malformed(let error):
+            guard transport.isStrict, !side.journal.wasConnected else {
+                return reporter.log(.error, "signalling: \(error)")
+            }
+            throw error
+        case .peerLeft(let reason):
+            // Media go on without signalling: only who left on purpose has hung up.
+            if reason == "timeout", side.journal.isUp {
+                return reporter.log(.info, "the other side's signalling is gone; the call goes on")
+            }
+            over("the other side left before the call stood (\(reason))")
+        case .ended(let error?):
+            guard side.journal.wasConnected else { throw error }
+            reporter.log(.error, "\(error); the call goes on without signalling")
+        case .ended(nil): break
+        }
+    }
+
+    private func take(_ message: SignalingMessage) async throws {
+        state.withLock { $0.progress.peerCame = $0.progress.peerCame ?? clock() }
+        switch message {
+        case .offer(let sdp): try await takeOffer(try parse(sdp, "offer"))
+        case .answer(let sdp):
+            try await takeAnswer(try parse(sdp, "answer"))
+        case .candidate, .endOfCandidates:
+            let keeps = state.withLock { state in
+                if state.isPassingOverOffer { return true }
+                guard !state.hasRemoteDescription else { return false }
+                if state.early.count < Self.maximumEarlyCandidates { state.early.append(message) }
+                return true
+            }
+            if !keeps { await apply(message) }
+        case .bye: over("the other side hung up before the call stood")
+        }
+    }
+
+    private func takeOffer(_ offer: SessionDescription) async throws {
+        note(.offered)
+        let isPolite = state.withLock { $0.isPolite }
+        switch try await connection.receive(offer, type: .offer, isPolite: isPolite) {
+        case .answered(let answer):
+            // The source and the recording are opened before the answer leaves: what fails here fails before media flows.
+            try await agreed()
+            note(.answered)
+            describe(.answer(answer.serialized))
+        case .ignored(let reason):
+            state.withLock { $0.isPassingOverOffer = true }
+            reporter.log(.debug, "signalling: an offer is passed over: \(reason)")
+        case .set: break
+        }
+    }
+
+    private func takeAnswer(_ answer: SessionDescription) async throws {
+        let isPolite = state.withLock { $0.isPolite }
+        if case .ignored(let reason) = try await connection.receive(answer, type: .answer, isPolite: isPolite) {
+            guard side.journal.wasConnected else {
+                throw CallSetupError("an answer came, but no offer of ours was out", status: .signaling)
+            }
+            return reporter.log(.debug, "signalling: an answer is passed over: \(reason)")
+        }
+        note(.answered)
+        try await agreed()
+    }
+
+    private func agreed() async throws {
+        state.withLock { state in
+            state.hasRemoteDescription = true
+            state.isPassingOverOffer = false
+        }
+        try await media.follow(await connection.sections())
+        let early = state.withLock { state in
+            defer { state.early = [] }
+            return state.early
+        }
+        for message in early { await apply(message) }
+    }
+
+    private func apply(_ message: SignalingMessage) async {
+        switch message {
+        case .candidate(let text, let mid, let index):
+            do {
+                let candidate = try TolerantCandidate(parsing: text)
+                if let tolerated = candidate.tolerated { reporter.log(.debug, "signalling: candidate: \(tolerated)") }
+                await connection.addRemoteCandidate(candidate.attribute, mid: mid, mediaIndex: index)
+            } catch {
+                // One bad candidate is not the end of a call that others may make.
+                reporter.log(.error, "signalling: candidate not used: \(error)")
+            }
+        case .endOfCandidates: await connection.endOfRemoteCandidates()
+        default: break
+        }
+    }
+
+    private func parse(_ sdp: String, _ type: String) throws -> SessionDescription {
+        do {
+            return try SessionDescription(parsing: sdp)
+        } catch {
+            throw CallSetupError("the \(type) is malformed: \(error)", status: .signaling)
+        }
+    }
+
+    // MARK: Out
+
+    private func offerIfDue() async throws {
+        guard await connection.signalingState == .stable, !side.journal.isUp else { return }
+        let offer = try await connection.offer()
+        // The recording stands before the other side can send anything; what is sent waits for the agreed codec.
+        try media.prepareRecording(await connection.offeredSections())
+        note(.offered)
+        describe(.offer(offer.serialized))
+    }
+
+    private func restart() async throws {
+        guard side.journal.wasConnected, await connection.signalingState == .stable else { return }
+        reporter.log(.info, "the other side is not heard; an ICE restart is offered")
+        describe(.offer(try await connection.offer(iceRestart: true).serialized))
+    }
+
+    private func take(_ signal: PeerEvent) async throws {
+        switch signal {
+        case .localCandidate(let candidate, let mid, let index):
+            trickle(.candidate(candidate.description, sdpMid: mid, sdpMLineIndex: index))
+        case .gatheringComplete: trickle(.endOfCandidates)
+        case .connectionStateChanged(.disconnected):
+            Task { [workContinuation] in
+                try? await Task.sleep(for: Self.patience)
+                workContinuation.yield(.lost)
+            }
+        case .restartWanted: try await restart()
+        case .negotiationNeeded:
+            // Before the call stands, signalling says who offers.
+            guard side.journal.wasConnected, let offer = try await connection.offerIfNeeded() else { break }
+            describe(.offer(offer.serialized))
+        default: break
+        }
+    }
+
+    /// Candidates belong after the description (RFC 8838 §4).
+    private func trickle(_ message: SignalingMessage) {
+        let sends = state.withLock { state in
+            if !state.isDescribed, state.unsent.count < Self.maximumEarlyCandidates { state.unsent.append(message) }
+            return state.isDescribed
+        }
+        if sends { transport.send(message) }
+    }
+
+    private func describe(_ description: SignalingMessage) {
+        transport.send(description)
+        let unsent = state.withLock { state in
+            state.isDescribed = true
+            defer { state.unsent = [] }
+            return state.unsent
+        }
+        for message in unsent { transport.send(message) }
+    }
+
+    // MARK: The end
+
+    private func over(_ early: String) {
+        guard side.journal.wasConnected else { return fail(CallSetupError(early, status: .signaling)) }
+        state.withLock { $0.progress.isOver = true }
+    }
+
+    /// What went wrong fails a call that does not stand yet. One that stands goes on with what was agreed before.
+    private func failed(_ error: CallSetupError) async {
+        guard side.journal.wasConnected else { return fail(error) }
+        reporter.log(.error, "\(error); the call goes on as it was")
+        if await connection.signalingState == .haveRemoteOffer { try? await connection.rollback() }
+    }
+
+    private func fail(_ error: CallSetupError) {
+        state.withLock { $0.progress.failure = $0.progress.failure ?? error }
+    }
+
+    private func inputEnded() {
+        // A task that was told to end has not seen the end of the input.
+        guard !Task.isCancelled, !side.journal.wasConnected, !state.withLock({ $0.hasRemoteDescription }) else {
+            return
+        }
+        fail(
+            CallSetupError(
+                "signalling ended before the other side's description came; is the other process running?",
+                status: .signaling))
+    }
+
+    private func note(_ phase: SignalingPhase) {
+        let now = clock()
+        state.withLock { if $0.phases[phase] == nil { $0.phases[phase] = now } }
+    }
+}
+
+/// The steps of signalling a call goes through, for the report.
+enum SignalingPhase: String, Sendable, CaseIterable {
+    /// The WebSocket is open.
+    case connected
+    /// We have a place in the room.
+    case joined
+    /// The other side is there.
+    case peerPresent
+    /// The first offer was made, or came.
+    case offered
+    case answered
+}

@@ -1,0 +1,56 @@
+import Foundation
+import Synchronization
+
+/// Signalling by JSON lines: ours on standard output, the other side's on standard input.
+final class StdioTransport: SignalingTransport {
+    let inputs: AsyncStream<SignalingInput>
+    let isStrict = true
+    private let output = Mutex(())
+
+    /// - Parameter offers: whether we begin. Who begins is the impolite one.
+    init(offers: Bool) {
+        let (stream, continuation) = AsyncStream<SignalingInput>.makeStream(bufferingPolicy: .bufferingOldest(1_000))
+        inputs = stream
+        continuation.yield(.peerPresent(offers: offers, polite: !offers, isBack: false))
+        let thread = Thread {
+            Self.readLines { line in
+                guard !line.allSatisfy(\.isWhitespace) else { return }
+                do throws(SignalingError) {
+                    continuation.yield(.message(try SignalingMessage(parsing: line)))
+                } catch {
+                    continuation.yield(.malformed(error))
+                }
+            }
+            continuation.finish()
+        }
+        thread.name = "postern-stdin"
+        thread.start()
+    }
+
+    func send(_ message: SignalingMessage) {
+        output.withLock { _ in
+            try? FileHandle.standardOutput.write(contentsOf: Data((message.line + "\n").utf8))
+        }
+    }
+
+    func end() async { send(.bye) }
+
+    /// Lines of standard input until it ends. A line without end is cut.
+    private static func readLines(_ take: (String) -> Void) {
+        var pending: [UInt8] = []
+        while true {
+            // Whatever is there, at once: a line must not wait for its followers.
+            let data = FileHandle.standardInput.availableData
+            guard !data.isEmpty else { break }
+            for byte in data {
+                if byte == 0x0A {
+                    take(String(decoding: pending, as: UTF8.self))
+                    pending.removeAll(keepingCapacity: true)
+                } else if pending.count <= SignalingMessage.maximumLine {
+                    pending.append(byte)
+                }
+            }
+        }
+        if !pending.isEmpty { take(String(decoding: pending, as: UTF8.self)) }
+    }
+}

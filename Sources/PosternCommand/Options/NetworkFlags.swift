@@ -1,0 +1,99 @@
+import ArgumentParser
+import Endpoint
+
+/// Where packets may go, and what stands between the two sides.
+struct NetworkFlags: ParsableArguments {
+    @Option(help: ArgumentHelp("A STUN server, stun:HOST:PORT. Repeatable.", valueName: "url"))
+    var iceServer: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "UDP ports to bind, one a call, such as 30008-30208. Without it, those a --map rule announces, or any.",
+            valueName: "a-b"))
+    var portRange: String?
+
+    @Option(help: ArgumentHelp("One UDP port for all calls of this process, such as 30008.", valueName: "port"))
+    var udpPort: String?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            An address mapping, where a proxy stands between the two sides: 'SCOPE FROM = TO (OPTIONS)', such as \
+            'local 192.0.2.33:30008-30208 = 198.51.100.40:30008-30208'. Repeatable; Docs/boundary.md has them all.
+            """, valueName: "rule"))
+    var map: [String] = []
+
+    @Option(help: ArgumentHelp("A file of such rules, one a line.", valueName: "file"))
+    var mapFile: String?
+
+    @Flag(help: "Accept answers to our checks that come from another address than was asked.")
+    var allowAsymmetricProxy = false
+
+    @Flag(help: "Answer checks and leave it to the other side to make them (ICE lite).")
+    var iceLite = false
+
+    @Option(help: ArgumentHelp("Use this interface only. Repeatable.", valueName: "name"))
+    var interface: [String] = []
+
+    @Option(help: ArgumentHelp("Use addresses of this family only: ipv4 or ipv6.", valueName: "family"))
+    var addressFamily: String?
+
+    @Option(help: ArgumentHelp("Use addresses of this network only, such as 192.0.2.0/24. Repeatable.", valueName: "cidr"))
+    var subnet: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Which addresses to gather on (RFC 8828): all of them, or default-route, those that traffic to the internet \
+            leaves by.
+            """, valueName: "policy"))
+    var icePolicy: String = "all"
+
+    @Option(
+        help: ArgumentHelp(
+            "The DTLS certificate to use, PEM, with --dtls-key; without them one is made for this run.",
+            valueName: "file"))
+    var dtlsCertificate: String?
+
+    @Option(help: ArgumentHelp("The private key of --dtls-certificate, PEM.", valueName: "file"))
+    var dtlsKey: String?
+}
+
+extension CallOptions {
+    mutating func apply(_ flags: NetworkFlags) throws {
+        for text in flags.iceServer {
+            do {
+                network.iceServers.append(try ICEServerURL(parsing: text))
+            } catch {
+                throw ValidationError("\(error)")
+            }
+        }
+        network.portRange = try flags.portRange.map(parsePortRange)
+        network.udpPort = try flags.udpPort.map { text in
+            guard let port = UInt16(text), port > 0 else {
+                throw ValidationError("--udp-port \(text): write one port from 1 to 65535, such as 30008")
+            }
+            return port
+        }
+        if network.udpPort != nil, network.portRange != nil {
+            throw ValidationError("--udp-port and --port-range exclude each other: one port for all calls, or one a call")
+        }
+        do throws(NetworkOptionError) {
+            if let path = flags.mapFile { try network.addMappingRules(inFile: path) }
+            for rule in flags.map { try network.addMappingRule(rule) }
+            try network.setFilters(
+                family: flags.addressFamily, subnets: flags.subnet, policy: flags.icePolicy)
+        } catch {
+            throw ValidationError("\(error)")
+        }
+        network.allowsAsymmetricProxy = flags.allowAsymmetricProxy
+        network.isICELite = flags.iceLite
+        network.interfaces = flags.interface
+        guard (flags.dtlsCertificate == nil) == (flags.dtlsKey == nil) else {
+            throw ValidationError("--dtls-certificate and --dtls-key go together")
+        }
+        if let certificate = flags.dtlsCertificate, let key = flags.dtlsKey {
+            network.certificate = CertificateFiles(certificate: certificate, key: key)
+        }
+    }
+}
