@@ -98,7 +98,7 @@ let package = Package(
         .testTarget(
             name: "PeerTests",
             dependencies: ["Peer", "SDP", "ICE", "RTP", "DTLSSRTP", "SimulatedNetwork", "FixtureSupport"]),
-        .testTarget(name: "PeerIOTests", dependencies: ["PeerIO", "CLinuxIO"]),
+        .testTarget(name: "PeerIOTests", dependencies: ["PeerIO", "ICE", "CLinuxIO"]),
         .testTarget(
             name: "SignalingTests",
             dependencies: [

@@ -75,7 +75,7 @@ import Testing
         #expect(bench.echoes == ["echo still there"] && bench.server.counters.channelData == before + 1)
     }
 
-    @Test(arguments: [(30, 15), (120, 60), (121, 61), (600, 540), (3_600, 3_540)])
+    @Test(arguments: [(30, 15), (120, 60), (121, 61), (600, 540), (3_600, 3_540)] as [(Int64, Int64)])
     func anAllocationIsRenewedAMinuteBeforeItsEndOrAtHalfItsLife(_ lifetime: Int64, _ renewed: Int64) throws {
         let bench = TURNBench(
             oneWay: .zero, client: { $0.lifetime = .seconds(Double(lifetime)) },
@@ -279,7 +279,8 @@ import Testing
         #expect(bench.client.lease?.relayed.map(\.ip.family) == [.ipv4])
         #expect(bench.client.lease?.missing?.code == 440)
         bench.act { client, now, out in
-            #expect(client.send([1], to: address("[2001:db8::30]:7000"), at: now, into: &out) == .noAddressOfFamily)
+            let outcome = client.send([1], to: address("[2001:db8::30]:7000"), at: now, into: &out)
+            #expect(outcome == .noAddressOfFamily)
             client.permit(address("[2001:db8::30]:0").ip, at: now, into: &out)
         }
         #expect(

@@ -47,13 +47,14 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        (STUNErrorCode.forbidden, TURNFailure.forbidden), (.addressFamilyNotSupported, .familyUnsupported),
-        (.wrongCredentials, .wrongCredentials), (.unsupportedTransportProtocol, .transportUnsupported),
-        (.allocationQuotaReached, .quotaReached), (.insufficientCapacity, .insufficientCapacity),
-        (.allocationMismatch, .allocationMismatch), (.badRequest, .refused(.badRequest)),
-        (.serverError, .refused(.serverError)),
-    ])
+    @Test(
+        arguments: [
+            (STUNErrorCode.forbidden, TURNFailure.forbidden), (.addressFamilyNotSupported, .familyUnsupported),
+            (.wrongCredentials, .wrongCredentials), (.unsupportedTransportProtocol, .transportUnsupported),
+            (.allocationQuotaReached, .quotaReached), (.insufficientCapacity, .insufficientCapacity),
+            (.allocationMismatch, .allocationMismatch), (.badRequest, .refused(.badRequest)),
+            (.serverError, .refused(.serverError)),
+        ] as [(STUNErrorCode, TURNFailure)])
     func everyErrorOfAllocateHasItsName(_ error: STUNErrorCode, _ failure: TURNFailure) throws {
         let (actual, _) = try fail(forced: error)
         #expect(actual == failure)

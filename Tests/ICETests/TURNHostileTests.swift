@@ -156,7 +156,8 @@ import Testing
                 client.permit(IPAddress(v4: 0xCB00_7100 + host), at: now, into: &out)
             }
             #expect(out.messages.count == 3)
-            #expect(client.send([1], to: Self.peer, at: now, into: &out) == .permissionLimit)
+            let outcome = client.send([1], to: Self.peer, at: now, into: &out)
+            #expect(outcome == .permissionLimit)
             for port in 1...4 as ClosedRange<UInt16> {
                 client.bindChannel(to: TransportAddress(IPAddress(v4: 0xCB00_7101), port), at: now, into: &out)
             }
@@ -166,7 +167,10 @@ import Testing
         try bench.run(for: .seconds(2))
         #expect(bench.server.clients.first?.permissions.count == 5)
         #expect(bench.server.clients.first?.channels.count == 2)
-        bench.act { #expect($0.send(Array(repeating: 0, count: 65_508), to: Self.peer, at: $1, into: &$2) == .tooLong) }
+        bench.act { client, now, out in
+            let outcome = client.send(Array(repeating: 0, count: 65_508), to: Self.peer, at: now, into: &out)
+            #expect(outcome == .tooLong)
+        }
     }
 
     // MARK: Streams

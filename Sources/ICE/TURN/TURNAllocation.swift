@@ -59,6 +59,8 @@ public struct TURNAllocation: Sendable {
     var hasCleared = false
     var lastSent: Instant?
     var allocatedAt: Instant?
+    /// Allocations in a row that were lost within seconds.
+    var quickLosses = 0
     /// When `advance(to:)` is next due.
     public internal(set) var deadline: Instant?
 
@@ -188,9 +190,10 @@ extension TURNAllocation {
         hasCleared = false
         authentication.reset()
         out.events.append(.lost(loss))
-        // A server that gives and forgets again is not asked as fast as it does so.
-        if let allocatedAt, now - allocatedAt < configuration.retryInterval * Int64(2) {
-            reallocations = reallocations ?? 0
+        // Once may be a restart at a bad moment; a server that gives and forgets is not asked as fast as it does so.
+        let isQuick = allocatedAt.map { now - $0 < .seconds(10) } ?? false
+        quickLosses = isQuick ? quickLosses + 1 : 0
+        guard quickLosses < 2 else {
             return failAllocating(.unusableAnswer("allocations that are forgotten at once"), at: now, into: &out)
         }
         reallocations = 0
