@@ -63,6 +63,7 @@ let package = Package(
                 "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "SimulatedNetwork", "CMeasure",
             ]),
         .target(name: "SimulatedNetwork", dependencies: ["Primitives"]),
+        .target(name: "SimulatedTURN", dependencies: ["Primitives", "ICE", "SimulatedNetwork"]),
         .target(name: "FixtureSupport", dependencies: ["Primitives"]),
 
         .systemLibrary(
@@ -90,14 +91,14 @@ let package = Package(
             name: "CostTests", dependencies: ["PosternBench", "Primitives", "RTP", "Peer", "CMeasure"]),
         .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
         .testTarget(name: "SDPTests", dependencies: ["SDP", "FixtureSupport"]),
-        .testTarget(name: "ICETests", dependencies: ["ICE", "SimulatedNetwork", "FixtureSupport"]),
+        .testTarget(name: "ICETests", dependencies: ["ICE", "SimulatedNetwork", "SimulatedTURN", "FixtureSupport"]),
         .testTarget(name: "RTPTests", dependencies: ["RTP", "FixtureSupport"]),
         .testTarget(name: "CongestionTests", dependencies: ["Congestion", "SimulatedNetwork"]),
         .testTarget(name: "DTLSSRTPTests", dependencies: ["DTLSSRTP", "FixtureSupport"]),
         .testTarget(
             name: "PeerTests",
             dependencies: ["Peer", "SDP", "ICE", "RTP", "DTLSSRTP", "SimulatedNetwork", "FixtureSupport"]),
-        .testTarget(name: "PeerIOTests", dependencies: ["PeerIO", "CLinuxIO"]),
+        .testTarget(name: "PeerIOTests", dependencies: ["PeerIO", "ICE", "CLinuxIO"]),
         .testTarget(
             name: "SignalingTests",
             dependencies: [

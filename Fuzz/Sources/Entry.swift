@@ -28,6 +28,7 @@ private func variable(_ name: String) -> String? {
 /// The parsers by name. A parser traps, or breaks one of its `precondition`s, and libFuzzer keeps the input.
 let parsers: [String: @Sendable ([UInt8]) -> Void] = [
     "stun": fuzzSTUN,
+    "turn": fuzzTURN,
     "sdp": fuzzSDP,
     "candidate": fuzzCandidate,
     "address": fuzzAddress,

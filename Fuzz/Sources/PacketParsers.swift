@@ -16,6 +16,29 @@ func fuzzSTUN(_ bytes: [UInt8]) {
     precondition(again?.isIntact(under: key) == true && again?.fingerprint == .matches)
 }
 
+/// Datagrams and pauses for a TURN client, whose transactions repeat; the same bytes as a stream.
+func fuzzTURN(_ bytes: [UInt8]) {
+    var client = TURNAllocation(
+        configuration: .init(credential: TURNCredential(username: "user", password: "password")), random: .seeded(1))
+    var now = Instant.zero
+    var out = TURNOutput()
+    client.start(at: now, into: &out)
+    client.bindChannel(to: TransportAddress(.loopbackV4, 9), at: now, into: &out)
+    for record in Records(bytes) {
+        now = now + record.after
+        client.receive(record.bytes, at: now, into: &out)
+        client.advance(to: now, into: &out)
+        precondition(client.deadline.map { $0 > now } ?? true)
+        precondition(out.messages.count <= 64)
+        out.removeAll()
+    }
+    var framing = TURNStreamFraming()
+    do {
+        try framing.append(bytes)
+        while let message = try framing.next() { precondition(message.count >= 4) }
+    } catch {}
+}
+
 /// What is written of a message says the same again, but for the names no label can hold.
 func fuzzMulticastDNS(_ bytes: [UInt8]) {
     guard let message = try? MulticastDNSMessage(parsing: bytes) else { return }

@@ -1,6 +1,6 @@
 import Primitives
 
-/// An attribute of a STUN message (RFC 8489 §14, RFC 8445 §16.1), but MESSAGE-INTEGRITY and FINGERPRINT, which belong
+/// An attribute of a STUN message (RFC 8489 §14, RFC 8445 §16.1, RFC 8656 §18), but the integrities and FINGERPRINT, which belong
 /// to the message as it goes over the wire and are not chosen by anyone.
 ///
 /// What is not known here is kept as `.unknown`; what is known but badly formed as `.malformed`, so that a peer's odd
@@ -21,6 +21,24 @@ public enum STUNAttribute: Hashable, Sendable {
     case iceControlled(UInt64)
     /// The tie-breaker of an agent that says it is controlling.
     case iceControlling(UInt64)
+    /// SHA-256 of user name and realm, in place of USERNAME (RFC 8489 §14.4).
+    case userHash([UInt8])
+    case passwordAlgorithm(STUNPasswordAlgorithm)
+    case passwordAlgorithms([STUNPasswordAlgorithm])
+    case alternateDomain(String)
+    case channelNumber(UInt16)
+    /// Seconds.
+    case lifetime(UInt32)
+    case xorPeerAddress(TransportAddress)
+    case xorRelayedAddress(TransportAddress)
+    case data([UInt8])
+    case requestedAddressFamily(IPAddress.Family)
+    case additionalAddressFamily(IPAddress.Family)
+    /// The relayed address of this family is not to be had, though the other is (RFC 8656 §18.12).
+    case addressErrorCode(IPAddress.Family, STUNErrorCode)
+    /// An IP protocol number; 17 is UDP.
+    case requestedTransport(UInt8)
+    case icmp(STUNICMPError)
     case malformed(type: UInt16, value: [UInt8])
     case unknown(type: UInt16, value: [UInt8])
 
@@ -34,7 +52,21 @@ public enum STUNAttribute: Hashable, Sendable {
         static let realm: UInt16 = 0x0014
         static let nonce: UInt16 = 0x0015
         static let messageIntegritySHA256: UInt16 = 0x001C
+        static let passwordAlgorithm: UInt16 = 0x001D
+        static let userHash: UInt16 = 0x001E
         static let xorMappedAddress: UInt16 = 0x0020
+        static let channelNumber: UInt16 = 0x000C
+        static let lifetime: UInt16 = 0x000D
+        static let xorPeerAddress: UInt16 = 0x0012
+        static let data: UInt16 = 0x0013
+        static let xorRelayedAddress: UInt16 = 0x0016
+        static let requestedAddressFamily: UInt16 = 0x0017
+        static let requestedTransport: UInt16 = 0x0019
+        static let additionalAddressFamily: UInt16 = 0x8000
+        static let addressErrorCode: UInt16 = 0x8001
+        static let passwordAlgorithms: UInt16 = 0x8002
+        static let alternateDomain: UInt16 = 0x8003
+        static let icmp: UInt16 = 0x8004
         static let priority: UInt16 = 0x0024
         static let useCandidate: UInt16 = 0x0025
         static let software: UInt16 = 0x8022
@@ -59,6 +91,20 @@ public enum STUNAttribute: Hashable, Sendable {
         case .useCandidate: Code.useCandidate
         case .iceControlled: Code.iceControlled
         case .iceControlling: Code.iceControlling
+        case .userHash: Code.userHash
+        case .passwordAlgorithm: Code.passwordAlgorithm
+        case .passwordAlgorithms: Code.passwordAlgorithms
+        case .alternateDomain: Code.alternateDomain
+        case .channelNumber: Code.channelNumber
+        case .lifetime: Code.lifetime
+        case .xorPeerAddress: Code.xorPeerAddress
+        case .xorRelayedAddress: Code.xorRelayedAddress
+        case .data: Code.data
+        case .requestedAddressFamily: Code.requestedAddressFamily
+        case .additionalAddressFamily: Code.additionalAddressFamily
+        case .addressErrorCode: Code.addressErrorCode
+        case .requestedTransport: Code.requestedTransport
+        case .icmp: Code.icmp
         case .malformed(let type, _), .unknown(let type, _): type
         }
     }
@@ -82,7 +128,13 @@ extension STUNAttribute {
         case Code.alternateServer: value = reader.readSTUNAddress().map(Self.alternateServer)
         case Code.xorMappedAddress:
             value = reader.readSTUNAddress().map { .xorMappedAddress($0.xored(with: transactionID)) }
+        case Code.xorPeerAddress:
+            value = reader.readSTUNAddress().map { .xorPeerAddress($0.xored(with: transactionID)) }
+        case Code.xorRelayedAddress:
+            value = reader.readSTUNAddress().map { .xorRelayedAddress($0.xored(with: transactionID)) }
+        case Code.data: value = .data(reader.readRemaining())
         // Limits of RFC 8489 §14.3, §14.9, §14.10, §14.14: 508 bytes of user name, 763 of the others.
+        case Code.alternateDomain: value = text(upTo: 255).map(Self.alternateDomain)
         case Code.username: value = text(upTo: 508).map(Self.username)
         case Code.realm: value = text(upTo: 763).map(Self.realm)
         case Code.software: value = text(upTo: 763).map(Self.software)
@@ -93,6 +145,10 @@ extension STUNAttribute {
             while let next = try? reader.readUInt16() { types.append(next) }
             value = reader.isAtEnd ? .unknownAttributes(types) : nil
         case Code.priority: value = reader.remaining == 4 ? (try? reader.readUInt32()).map(Self.priority) : nil
+        case Code.lifetime: value = reader.remaining == 4 ? (try? reader.readUInt32()).map(Self.lifetime) : nil
+        case Code.channelNumber, Code.requestedTransport, Code.requestedAddressFamily, Code.additionalAddressFamily,
+            Code.addressErrorCode, Code.icmp, Code.userHash, Code.passwordAlgorithm, Code.passwordAlgorithms:
+            value = Self.readTURNValue(type, from: &reader)
         case Code.useCandidate: value = reader.isAtEnd ? .useCandidate : nil
         case Code.iceControlled:
             value = reader.remaining == 8 ? (try? reader.readUInt64()).map(Self.iceControlled) : nil
@@ -114,17 +170,21 @@ extension STUNAttribute {
     func writeValue(into bytes: inout [UInt8], transactionID: STUNTransactionID) {
         switch self {
         case .mappedAddress(let address), .alternateServer(let address): address.writeSTUN(into: &bytes)
-        case .xorMappedAddress(let address): address.xored(with: transactionID).writeSTUN(into: &bytes)
-        case .username(let text), .realm(let text), .software(let text): bytes.append(contentsOf: text.utf8)
-        case .errorCode(let error):
-            let code = UInt32(clamping: error.code)
-            bytes.append((code / 100 % 8) << 8 | code % 100)
-            bytes.append(contentsOf: error.reason.utf8)
+        case .xorMappedAddress(let address), .xorPeerAddress(let address), .xorRelayedAddress(let address):
+            address.xored(with: transactionID).writeSTUN(into: &bytes)
+        case .username(let text), .realm(let text), .software(let text), .alternateDomain(let text):
+            bytes.append(contentsOf: text.utf8)
+        case .errorCode(let error): error.write(into: &bytes, family: 0)
         case .unknownAttributes(let types): for type in types { bytes.append(type) }
-        case .priority(let value): bytes.append(value)
+        case .priority(let value), .lifetime(let value): bytes.append(value)
         case .useCandidate: break
         case .iceControlled(let value), .iceControlling(let value): bytes.append(value)
-        case .nonce(let value), .malformed(_, let value), .unknown(_, let value): bytes.append(contentsOf: value)
+        case .nonce(let value), .data(let value), .userHash(let value), .malformed(_, let value),
+            .unknown(_, let value):
+            bytes.append(contentsOf: value)
+        case .channelNumber, .requestedTransport, .requestedAddressFamily, .additionalAddressFamily,
+            .addressErrorCode, .icmp, .passwordAlgorithm, .passwordAlgorithms:
+            writeTURNValue(into: &bytes)
         }
     }
 }
@@ -137,7 +197,7 @@ extension ByteReader {
         return IPAddress(bytes: readRemaining()).map { TransportAddress($0, port) }
     }
 
-    fileprivate mutating func readSTUNErrorCode() -> STUNErrorCode? {
+    mutating func readSTUNErrorCode() -> STUNErrorCode? {
         guard let word = try? readUInt32() else { return nil }
         let (hundreds, rest) = (Int(word >> 8 & 7), Int(word & 0xFF))
         guard (3...6).contains(hundreds), rest < 100 else { return nil }

@@ -3,7 +3,8 @@ import Primitives
 /// A STUN message (RFC 8489 §5).
 ///
 /// A parsed message keeps its wire bytes (shared, not copied), because integrity is a matter of the bytes as they came.
-/// Attributes that follow MESSAGE-INTEGRITY are not covered by it and are left out (RFC 8489 §14.5).
+/// Attributes that follow MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 are not covered by it and are left out (RFC 8489
+/// §14.5, §14.6).
 public struct STUNMessage: Sendable {
     public enum Class: UInt8, Hashable, Sendable {
         case request = 0
@@ -12,11 +13,18 @@ public struct STUNMessage: Sendable {
         case error = 3
     }
 
-    /// Twelve bits; ICE knows only Binding (RFC 8489 §18.2).
+    /// Twelve bits; ICE knows only Binding (RFC 8489 §18.2), TURN six more (RFC 8656 §17).
     public struct Method: RawRepresentable, Hashable, Sendable {
         public var rawValue: UInt16
         public init(rawValue: UInt16) { self.rawValue = rawValue }
         public static let binding = Method(rawValue: 1)
+        public static let allocate = Method(rawValue: 3)
+        public static let refresh = Method(rawValue: 4)
+        /// An indication, as is `data`.
+        public static let send = Method(rawValue: 6)
+        public static let data = Method(rawValue: 7)
+        public static let createPermission = Method(rawValue: 8)
+        public static let channelBind = Method(rawValue: 9)
     }
 
     public enum FingerprintCheck: Hashable, Sendable {
@@ -37,6 +45,7 @@ public struct STUNMessage: Sendable {
 
     private var wire: [UInt8] = []
     private var integrityOffset: Int?
+    private var sha256Offset: Int?
     private var fingerprintOffset: Int?
 
     public init(
@@ -82,14 +91,17 @@ public struct STUNMessage: Sendable {
             (try? reader.skip((4 - Int(length) % 4) % 4)) != nil
         else { throw .attributeOverrun(type: type) }
         switch type {
-        case STUNAttribute.Code.messageIntegrity where integrityOffset == nil:
+        case STUNAttribute.Code.messageIntegrity where integrityOffset == nil && sha256Offset == nil:
             guard length == SHA1.digestSize else { throw .malformedTrailer }
             integrityOffset = offset
         case STUNAttribute.Code.fingerprint:
             guard length == 4 else { throw .malformedTrailer }
             fingerprintOffset = offset
-        case STUNAttribute.Code.messageIntegritySHA256: break
-        case _ where integrityOffset != nil: break
+        case STUNAttribute.Code.messageIntegritySHA256 where sha256Offset == nil:
+            // Shorter ones are for usages that ask for them; none of ours does (RFC 8489 §14.6).
+            if length == SHA256.digestSize { sha256Offset = offset }
+        case STUNAttribute.Code.messageIntegrity, STUNAttribute.Code.messageIntegritySHA256: break
+        case _ where integrityOffset != nil || sha256Offset != nil: break
         default: attributes.append(STUNAttribute(type: type, value: value, transactionID: transactionID))
         }
     }
@@ -101,8 +113,26 @@ extension STUNMessage {
         encoded(integrity: key, fingerprint: fingerprint, padding: 0)
     }
 
+    /// The message with MESSAGE-INTEGRITY-SHA256 instead of MESSAGE-INTEGRITY, and FINGERPRINT last.
+    public func encoded(integrity key: MessageIntegritySHA256Key, fingerprint: Bool = true) -> [UInt8] {
+        var bytes = encodedAttributes(padding: 0)
+        bytes.append(
+            STUNAttribute.Code.messageIntegritySHA256, key.code(for: bytes.coveringIntegrity(of: SHA256.digestSize)))
+        return finished(bytes, fingerprint: fingerprint)
+    }
+
     /// The published test vectors (RFC 5769) pad with spaces; anyone else with zeros.
     func encoded(integrity key: MessageIntegrityKey?, fingerprint: Bool, padding: UInt8) -> [UInt8] {
+        var bytes = encodedAttributes(padding: padding)
+        if let key {
+            bytes.append(
+                STUNAttribute.Code.messageIntegrity, key.code(for: bytes.coveringIntegrity(of: SHA1.digestSize)))
+        }
+        return finished(bytes, fingerprint: fingerprint)
+    }
+
+    /// Header, with a length still of zero, and attributes.
+    private func encodedAttributes(padding: UInt8) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(160)
         bytes.append(type)
@@ -117,13 +147,11 @@ extension STUNMessage {
             bytes.overwrite(UInt16(truncatingIfNeeded: bytes.count - start - 4), at: start + 2)
             while bytes.count % 4 != 0 { bytes.append(padding) }
         }
-        if let key {
-            bytes.overwrite(UInt16(truncatingIfNeeded: bytes.count + 24 - Self.headerSize), at: 2)
-            let code = key.code(for: bytes)
-            bytes.append(STUNAttribute.Code.messageIntegrity)
-            bytes.append(UInt16(code.count))
-            bytes.append(contentsOf: code)
-        }
+        return bytes
+    }
+
+    private func finished(_ message: [UInt8], fingerprint: Bool) -> [UInt8] {
+        var bytes = message
         let length = bytes.count + (fingerprint ? 8 : 0) - Self.headerSize
         bytes.overwrite(UInt16(truncatingIfNeeded: length), at: 2)
         if fingerprint {
@@ -149,9 +177,18 @@ extension STUNMessage {
     /// Whether a parsed message's MESSAGE-INTEGRITY was made with `key` (RFC 8489 §9.1.3); without one, no.
     public func isIntact(under key: MessageIntegrityKey) -> Bool {
         guard let offset = integrityOffset, offset + 24 <= wire.count else { return false }
-        var covered = Array(wire[..<offset])
-        covered.overwrite(UInt16(truncatingIfNeeded: offset + 24 - Self.headerSize), at: 2)
+        let covered = Array(wire[..<offset]).coveringIntegrity(of: SHA1.digestSize)
         return isEqualInConstantTime(key.code(for: covered), wire[(offset + 4)..<(offset + 24)])
+    }
+
+    /// Whether a parsed message carries a MESSAGE-INTEGRITY-SHA256 of full length.
+    public var hasSHA256Integrity: Bool { sha256Offset != nil }
+
+    /// Whether a parsed message's MESSAGE-INTEGRITY-SHA256 was made with `key`; without one, no.
+    public func isIntact(under key: MessageIntegritySHA256Key) -> Bool {
+        guard let offset = sha256Offset, offset + 36 <= wire.count else { return false }
+        let covered = Array(wire[..<offset]).coveringIntegrity(of: SHA256.digestSize)
+        return isEqualInConstantTime(key.code(for: covered), wire[(offset + 4)..<(offset + 36)])
     }
 
     /// RFC 8489 §14.7.
@@ -163,8 +200,24 @@ extension STUNMessage {
     }
 }
 
+extension [UInt8] {
+    /// A message so far, with the length it has once an integrity code of `size` bytes is appended (RFC 8489 §14.5).
+    fileprivate func coveringIntegrity(of size: Int) -> [UInt8] {
+        var bytes = self
+        bytes.overwrite(UInt16(truncatingIfNeeded: count + 4 + size - STUNMessage.headerSize), at: 2)
+        return bytes
+    }
+
+    /// An attribute whose length is a multiple of four.
+    fileprivate mutating func append(_ type: UInt16, _ value: [UInt8]) {
+        append(type)
+        append(UInt16(truncatingIfNeeded: value.count))
+        append(contentsOf: value)
+    }
+}
+
 extension STUNMessage {
-    private func first<Value>(_ select: (STUNAttribute) -> Value?) -> Value? {
+    func first<Value>(_ select: (STUNAttribute) -> Value?) -> Value? {
         for attribute in attributes { if let value = select(attribute) { return value } }
         return nil
     }
