@@ -78,7 +78,10 @@ public enum SubjectName: Hashable, Sendable {
         switch self {
         case .address(let ip): "IP:\(ip)"
         case .host(let name):
-            name.utf8.allSatisfy { ($0 < 0x80 && Character(Unicode.Scalar($0)).isLetter) || (0x30...0x39).contains($0) || $0 == 0x2D || $0 == 0x2E }
+            name.utf8.allSatisfy {
+                ($0 < 0x80 && Character(Unicode.Scalar($0)).isLetter) || (0x30...0x39).contains($0) || $0 == 0x2D
+                    || $0 == 0x2E
+            }
                 && !name.isEmpty ? "DNS:\(name)" : "DNS:invalid"
         }
     }

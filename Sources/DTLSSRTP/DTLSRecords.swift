@@ -30,6 +30,24 @@ enum DTLSRecords {
         return UInt16(datagram[start + 3]) << 8 | UInt16(datagram[start + 4])
     }
 
+    /// The datagram without the records that no peer of ours can have sent: under keys of a second handshake, which does
+    /// not happen, or too short to be under the keys there are. OpenSSL 3.0 takes the latter as an error of its own and
+    /// ends the association with an internal_error, so anybody who can send a datagram could end a call.
+    ///
+    /// - Parameter overhead: bytes that encryption adds to the plain text of a record; that one is never empty.
+    static func readable(_ datagram: [UInt8], overhead: Int) -> [UInt8] {
+        let ranges = ranges(in: datagram)
+        let isReadable = { (range: Range<Int>) in
+            switch epoch(of: datagram, at: range.lowerBound) {
+            case 0: true
+            case 1: range.count > headerLength + overhead
+            default: false
+            }
+        }
+        if ranges.allSatisfy(isReadable) { return datagram }
+        return ranges.filter(isReadable).flatMap { datagram[$0] }
+    }
+
     private static func endOfRecord(in datagram: [UInt8], at start: Int) -> Int? {
         guard datagram.count - start >= headerLength, (20...24).contains(datagram[start]), datagram[start + 1] == 0xFE
         else { return nil }

@@ -156,11 +156,23 @@ public final class DTLSTransport: @unchecked Sendable {
         case .new:
             guard early.append(bytes) else { return drop(bytes, .tooManyEarly, into: &output) }
             output.trace.append(.earlyDatagramKept(bytes: bytes.count))
-        case .handshaking: shakeHands(bytes, at: now, into: &output)
+        case .handshaking(let connection):
+            guard let bytes = readable(bytes, on: connection, into: &output) else { return }
+            shakeHands(bytes, at: now, into: &output)
         case .awaitingFingerprint(let connection), .connected(let connection):
+            guard let bytes = readable(bytes, on: connection, into: &output) else { return }
             listen(to: connection, bytes, into: &output)
         case .closed, .failed: drop(bytes, .closed, into: &output)
         }
+    }
+
+    /// What of a datagram OpenSSL may see.
+    private func readable(
+        _ bytes: [UInt8], on connection: OpenSSLConnection, into output: inout Output
+    ) -> [UInt8]? {
+        let readable = DTLSRecords.readable(bytes, overhead: connection.recordOverhead)
+        if readable.count < bytes.count { drop(bytes, .impossibleRecord, into: &output) }
+        return readable.isEmpty ? nil : readable
     }
 
     private func shakeHands(_ datagram: [UInt8]?, at now: Instant, into output: inout Output) {

@@ -69,6 +69,8 @@ extension DTLSTransport {
     public enum DropReason: String, Hashable, Sendable {
         case notDTLS
         case tooLong
+        /// Records that cannot be of a peer of ours: of an epoch there is none of, or too short to be encrypted.
+        case impossibleRecord
         /// More early datagrams than are kept.
         case tooManyEarly
         case closed

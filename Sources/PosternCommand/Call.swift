@@ -119,7 +119,8 @@ func parseKeys(_ text: String) throws -> TelephoneKeys {
     let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
     let digits = String(parts.first ?? "").uppercased()
     guard (1...100).contains(digits.count), digits.allSatisfy({ "0123456789ABCD*#,".contains($0) }) else {
-        throw ValidationError("--send-dtmf \(text): write keys of 0-9 A-D * # and commas, a hundred at most, such as 123#@5s")
+        throw ValidationError(
+            "--send-dtmf \(text): write keys of 0-9 A-D * # and commas, a hundred at most, such as 123#@5s")
     }
     let after = parts.count > 1 ? try parseDuration(String(parts[1]), flag: "--send-dtmf \(digits)@") : .seconds(1)
     return TelephoneKeys(digits: digits, after: after)

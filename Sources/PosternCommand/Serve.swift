@@ -43,7 +43,9 @@ struct Serve: AsyncParsableCommand {
     @Flag(help: "Let anyone in who can reach the server, without a token.")
     var open = false
 
-    @Option(help: ArgumentHelp("A web page elsewhere that may connect, such as https://example.org. Repeatable.", valueName: "o"))
+    @Option(
+        help: ArgumentHelp(
+            "A web page elsewhere that may connect, such as https://example.org. Repeatable.", valueName: "o"))
     var origin: [String] = []
 
     @Option(help: ArgumentHelp("How many rooms may be in use at a time.", valueName: "n"))

@@ -51,6 +51,45 @@ import Testing
         #expect(wire.client.statistics.applicationBytesIgnored == 0)
     }
 
+    /// Records of the encrypted epoch that are too short to be encrypted, of every type and length, alone and behind a
+    /// real record; and of epochs there are none of. At every point of the handshake and after it.
+    @Test(arguments: [0, 1, 2, 3, 4, 5])
+    func recordsThatCannotBeEncryptedEndNothing(afterDatagrams: Int) throws {
+        var wire = try makePair()
+        let forged = (UInt8(20)...24).flatMap { type in
+            [(UInt8(1), 0), (1, 1), (1, 2), (1, 7), (1, 8), (1, 15), (1, 16), (1, 23), (1, 24), (2, 40), (255, 60)].map
+            {
+                [type, 0xFE, 0xFD, 0, $0.0, 0, 0, 0, 0, 0, 99, 0, UInt8($0.1)] + [UInt8](repeating: 1, count: $0.1)
+            }
+        }
+        var passed = 0
+        wire.filter = { _, bytes, _ in
+            passed += 1
+            return passed == afterDatagrams ? forged + forged.map { bytes + $0 } + [bytes] : [bytes]
+        }
+        wire.startBoth()
+        wire.run()
+        for bytes in forged where afterDatagrams == 0 {
+            wire.call(.client) { $0.receive(bytes, at: $1, into: &$2) }
+            wire.call(.server) { $0.receive(bytes, at: $1, into: &$2) }
+        }
+        wire.run()
+        #expect(wire.client.state == .connected && wire.server.state == .connected)
+        #expect(wire.clientAssociation != nil && wire.serverAssociation != nil)
+    }
+
+    /// What is taken out of a datagram is only what is impossible.
+    @Test func realRecordsPassBesideImpossibleOnes() {
+        func record(_ epoch: UInt8, _ count: Int) -> [UInt8] {
+            [22, 0xFE, 0xFD, 0, epoch, 0, 0, 0, 0, 0, 1, 0, UInt8(count)] + [UInt8](repeating: 7, count: count)
+        }
+        let plain = record(0, 1)
+        #expect(DTLSRecords.readable(plain + record(1, 25), overhead: 24) == plain + record(1, 25))
+        #expect(DTLSRecords.readable(plain + record(1, 24) + record(1, 25), overhead: 24) == plain + record(1, 25))
+        #expect(DTLSRecords.readable(record(1, 17) + record(2, 60), overhead: 16) == record(1, 17))
+        #expect(DTLSRecords.readable(record(1, 24) + record(3, 60), overhead: 24).isEmpty)
+    }
+
     @Test func recordWalkNeverTraps() throws {
         var wire = try makePair()
         wire.startBoth()

@@ -1,10 +1,10 @@
 import Media
-import Peer
 import Primitives
 import SDP
 import Testing
 
 @testable import Endpoint
+@testable import Peer
 
 /// What a peer writes of the audio it wants, and what the encoder is told.
 @Suite struct AudioSendParametersTests {
@@ -14,7 +14,7 @@ import Testing
     ) throws -> SourceOptions {
         var media = NegotiatedMedia(mediaIndex: 0, mid: "0", kind: .audio, transceiver: nil, direction: .sendOnly)
         let parsed = try parameters.map { text -> FormatParameters in
-            guard case .formatParameters(let value) = try Attribute(parsing: "fmtp:111 " + text) else {
+            guard case .fmtp(let value) = try Attribute(parsing: "fmtp:111 " + text) else {
                 throw Unexpected()
             }
             return value
@@ -58,7 +58,9 @@ import Testing
         #expect(try options(.opus, "usedtx=0") { $0.dtx = true }.dtx)
     }
 
-    @Test(arguments: [(nil, nil, 20), (60, nil, 60), (60, 40, 40), (3, nil, 10), (nil, 10, 10), (35, nil, 20), (500, 1, 10)])
+    @Test(arguments: [
+        (nil, nil, 20), (60, nil, 60), (60, 40, 40), (3, nil, 10), (nil, 10, 10), (35, nil, 20), (500, 1, 10),
+    ])
     func packetsAreAsLongAsIsLiked(ptime: Int?, maxptime: Int?, result: Int64) throws {
         #expect(try options(.opus, ptime: ptime, maxptime: maxptime).opusFrameDuration == .milliseconds(result))
     }

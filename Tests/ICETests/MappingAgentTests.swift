@@ -30,7 +30,9 @@ import Testing
         #expect("\(candidates[0])" == "host 198.51.100.40:40008 for 192.0.2.33:30008")
         #expect(
             out.trace.contains {
-                if case .localMapped(address("192.0.2.33:30008"), address("198.51.100.40:40008"), _) = $0 { true } else {
+                if case .localMapped(address("192.0.2.33:30008"), address("198.51.100.40:40008"), _) = $0 {
+                    true
+                } else {
                     false
                 }
             })
@@ -58,7 +60,8 @@ import Testing
 
     @Test func theInsideAddressStaysOutOfRelatedAddresses() throws {
         for (rules, related) in [
-            ("local any = 198.51.100.40", "198.51.100.40:4000"), ("local any = 198.51.100.40 (add-raw)", "192.0.2.1:4000"),
+            ("local any = 198.51.100.40", "198.51.100.40:4000"),
+            ("local any = 198.51.100.40 (add-raw)", "192.0.2.1:4000"),
             ("local any = front.example.org", "0.0.0.0:9"), ("", "192.0.2.1:4000"),
         ] {
             var configuration = ICEAgent.Configuration(role: .controlled)
@@ -100,7 +103,9 @@ import Testing
         #expect(candidate.signaledAddress == address("198.51.100.33:5000"))
         #expect(
             peer.out.trace.contains {
-                if case .remoteMapped(address("198.51.100.33:5000"), address("203.0.113.40:5000"), _) = $0 { true } else {
+                if case .remoteMapped(address("198.51.100.33:5000"), address("203.0.113.40:5000"), _) = $0 {
+                    true
+                } else {
                     false
                 }
             })

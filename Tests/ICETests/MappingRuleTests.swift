@@ -163,7 +163,8 @@ import Testing
             "announces front.example.org:1-65535 too"
         ),
         (
-            "local 192.0.2.0/24 = 198.51.100.0/24", "local 192.0.3.1 = 198.51.100.9", "announces 198.51.100.9:1-65535 too"
+            "local 192.0.2.0/24 = 198.51.100.0/24", "local 192.0.3.1 = 198.51.100.9",
+            "announces 198.51.100.9:1-65535 too"
         ),
     ]
 
@@ -198,7 +199,10 @@ import Testing
     }
 
     @Test func aFilesErrorNamesTheLine() {
-        #expect(throws: MappingError(rule: "lokal x = y", reason: "it begins with local, remote or server, not with 'lokal' (line 3)")) {
+        #expect(
+            throws: MappingError(
+                rule: "lokal x = y", reason: "it begins with local, remote or server, not with 'lokal' (line 3)")
+        ) {
             try AddressMapping(parsing: "# rules\nlocal 192.0.2.1 = 192.0.2.2\nlokal x = y\n")
         }
     }

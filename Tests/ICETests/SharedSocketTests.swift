@@ -48,7 +48,9 @@ import Testing
         }
 
         func turn(_ index: Int, _ body: (inout ICEAgent, Instant, inout ICEAgent.Output) -> Void) {
-            body(&calls[index].agent, now, &calls[index].out)
+            var call = calls[index]
+            body(&call.agent, now, &call.out)
+            calls[index] = call
             _ = table.setUfrags(calls[index].agent.answeredUfrags, of: calls[index].member)
             for datagram in calls[index].out.datagrams { table.noteSent(datagram, by: calls[index].member, at: now) }
         }
@@ -88,7 +90,9 @@ import Testing
             let bytes = request(of: index, using: &random)
             guard let (call, sent) = deliver(bytes, from: from) else { return false }
             #expect(call == index)
-            for check in requests(sent) where "\(check.path.remote)" == from { try answer(check, of: index, from: from) }
+            for check in requests(sent) where "\(check.path.remote)" == from {
+                try answer(check, of: index, from: from)
+            }
             return calls[index].agent.sendingPath?.remote == address(from)
         }
 
@@ -160,7 +164,9 @@ import Testing
         #expect(delivered.call == 1 && delivered.sent.isEmpty)
         #expect(bench.dtls(from: a) == 0)
         // A response to nothing anyone asked, and requests for nobody.
-        #expect(bench.deliver(STUNMessage(.success, transactionID: STUNTransactionID(using: &random)).encoded(), from: a) == nil)
+        #expect(
+            bench.deliver(STUNMessage(.success, transactionID: STUNTransactionID(using: &random)).encoded(), from: a)
+                == nil)
         var message = STUNMessage(.request, transactionID: STUNTransactionID(using: &random))
         #expect(bench.deliver(message.encoded(), from: a) == nil)
         message.attributes = [.username("NOBODY:X")]

@@ -105,7 +105,8 @@ import Testing
     @Test func anAllocationOfAnEarlierLifeIsFreedFirst() throws {
         let bench = try TURNBench().allocated()
         let configuration = bench.client.configuration
-        bench.client = TURNAllocation(configuration: configuration, random: .seeded(99))  // the same port, a new program
+        // The same port, a new program.
+        bench.client = TURNAllocation(configuration: configuration, random: .seeded(99))
         bench.start()
         try bench.run(for: .seconds(1))
         #expect(bench.client.lease != nil)

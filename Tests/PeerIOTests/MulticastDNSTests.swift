@@ -16,7 +16,8 @@ import Testing
             bytes += Array(label.utf8)
         }
         bytes += [0, 0, 1, 0x80, 1, 0, 0, 0, 120, 0, 4, 192, 0, 2, 7]
-        bytes += [0xC0, 12, 0, 28, 0x80, 1, 0, 0, 0, 120, 0, 16, 0x20, 1, 0x0D, 0xB8] + Array(repeating: 0, count: 11) + [7]
+        bytes +=
+            [0xC0, 12, 0, 28, 0x80, 1, 0, 0, 0, 120, 0, 16, 0x20, 1, 0x0D, 0xB8] + Array(repeating: 0, count: 11) + [7]
         return bytes
     }()
 

@@ -59,7 +59,8 @@ private final class ShareOwner: UDPSocketOwner, @unchecked Sendable {
             let client = SocketHost(loop: loop)
             _ = try await client.open(UDPSocketConfiguration(address: .loopbackV4))
             clients.append(client)
-            await client.send([Self.request(of: owners[index].credentials.ufrag, random: &random)], to: shared.localAddress)
+            await client.send(
+                [Self.request(of: owners[index].credentials.ufrag, random: &random)], to: shared.localAddress)
         }
         let answered = await eventually { [clients] in
             for client in clients where await client.receivedCount == 0 { return false }

@@ -1,6 +1,7 @@
 import Foundation
 import ICE
 import Primitives
+import Synchronization
 import Testing
 
 @testable import PeerIO
@@ -14,12 +15,12 @@ import Testing
         }
         defer { server.stop() }
         let client = try await RelayedClient.start(server, TURNCredential(username: "alice", password: "a-secret"))
-        let lease = try #require(await client.lease(), "\(await client.log)\n\(server.log)")
+        let lease = try #require(await client.lease(), "\(client.log)\n\(server.log)")
         #expect(lease.relayed.first?.ip == .loopbackV4 && lease.mapped != nil)
         let echo = SocketHost(loop: client.loop)
         let peer = try await echo.open(.init(address: .loopbackV4), echoes: true)
         await client.send("by indication", to: peer)
-        #expect(await eventually { await client.texts == ["by indication"] }, "\(await client.log)\n\(server.log)")
+        #expect(await eventually { await client.texts == ["by indication"] }, "\(client.log)\n\(server.log)")
         await client.bind(peer)
         #expect(await eventually { await client.events.contains(.channelBound(peer, number: 0x4000)) })
         await client.send("by channel", to: peer)
@@ -28,9 +29,9 @@ import Testing
         try await Task.sleep(for: .seconds(4))
         await client.verify()
         #expect(
-            await eventually { await client.log.contains { $0.hasPrefix("Refresh answered") } },
-            "\(await client.log)\n\(server.log)")
-        #expect(await client.log.contains { $0.contains("nonce stale") })
+            await eventually { client.log.contains { $0.hasPrefix("Refresh answered") } },
+            "\(client.log)\n\(server.log)")
+        #expect(client.log.contains { $0.contains("nonce stale") })
         await client.release()
         #expect(await eventually { await client.events.last == .released })
         #expect(await client.events.allSatisfy { if case .lost = $0 { false } else { true } })
@@ -45,7 +46,7 @@ import Testing
         let client = try await RelayedClient.start(server, TURNCredential(username: "alice", password: "wrong"))
         #expect(
             await eventually { await client.failure == .credentialsRejected(realm: "example.org") },
-            "\(await client.log)")
+            "\(client.log)")
     }
 
     @Test func aSharedSecretMakesCredentialsThatExpire() async throws {
@@ -53,11 +54,11 @@ import Testing
         defer { server.stop() }
         let now = Int64(Date().timeIntervalSince1970)
         let good = try await RelayedClient.start(server, .timeLimited(secret: "north", name: "bob", expires: now + 600))
-        #expect(await good.lease() != nil, "\(await good.log)")
+        #expect(await good.lease() != nil, "\(good.log)")
         await good.release()
         let late = try await RelayedClient.start(server, .timeLimited(secret: "north", name: "bob", expires: now - 600))
         #expect(
-            await eventually { await late.failure == .credentialsRejected(realm: "example.org") }, "\(await late.log)")
+            await eventually { await late.failure == .credentialsRejected(realm: "example.org") }, "\(late.log)")
     }
 
     @Test func aQuotaAndAForbiddenPeerAreNamed() async throws {
@@ -70,7 +71,7 @@ import Testing
         let first = try await RelayedClient.start(server, credential)
         try #require(await first.lease() != nil)
         let second = try await RelayedClient.start(server, credential)
-        #expect(await eventually { await second.failure == .quotaReached }, "\(await second.log)")
+        #expect(await eventually { await second.failure == .quotaReached }, "\(second.log)")
         let denied = TransportAddress(IPAddress(v4: 0xCB00_7105), 9)
         await first.send("?", to: denied)
         #expect(
@@ -78,13 +79,13 @@ import Testing
                 await first.events.contains {
                     if case .permissionRefused(denied.ip, let error) = $0 { error.code == 403 } else { false }
                 }
-            }, "\(await first.log)")
+            }, "\(first.log)")
     }
 
     @Test func aRestartedServerIsNoticedAndGivesAnother() async throws {
         guard let server = try await Coturn.start("--lt-cred-mech", "--user=alice:x") else { return }
         let client = try await RelayedClient.start(server, TURNCredential(username: "alice", password: "x"))
-        try #require(await client.lease() != nil, "\(await client.log)\n\(server.log)")
+        try #require(await client.lease() != nil, "\(client.log)\n\(server.log)")
         server.stop()
         guard let again = try await Coturn.start(["--lt-cred-mech", "--user=alice:x"], port: server.port) else {
             return
@@ -93,7 +94,7 @@ import Testing
         await client.verify()
         #expect(
             await eventually { await client.events.count { if case .allocated = $0 { true } else { false } } == 2 },
-            "\(await client.log)\n\(again.log)")
+            "\(client.log)\n\(again.log)")
         #expect(await client.events.contains(.lost(.unknownToServer)))
     }
 }
@@ -165,7 +166,8 @@ private actor RelayedClient: UDPSocketOwner {
     private var socket: UDPSocket?
     private let server: TransportAddress
     private(set) var events: [TURNEvent] = []
-    private(set) var log: [String] = []
+    private nonisolated let written = Mutex<[String]>([])
+    nonisolated var log: [String] { written.withLock { $0 } }
     private(set) var texts: [String] = []
 
     static func start(_ server: Coturn, _ credential: TURNCredential) async throws -> RelayedClient {
@@ -199,7 +201,8 @@ private actor RelayedClient: UDPSocketOwner {
     private func act(_ body: (inout TURNAllocation, Instant, inout TURNOutput) -> Void) {
         body(&allocation, loop.now, &output)
         events += output.events
-        log += output.trace.map { "\($0)" }
+        let lines = output.trace.map { "\($0)" }
+        written.withLock { $0 += lines }
         texts += output.arrivals.map { String(decoding: $0.bytes, as: UTF8.self) }
         guard let socket else { return }
         let path = NetworkPath(local: socket.localAddress, remote: server)

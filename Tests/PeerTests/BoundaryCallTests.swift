@@ -35,7 +35,8 @@ import Testing
         }
         let isKept = bench.calls.map(\.dtlsDepartures) == dtls
         BoundaryTable.row(
-            scenario, what, "longest gap \(worst.short)\(flows ? "" : ", one-way or dead")\(isKept ? "" : ", DTLS anew")",
+            scenario, what,
+            "longest gap \(worst.short)\(flows ? "" : ", one-way or dead")\(isKept ? "" : ", DTLS anew")",
             passes: worst <= gapLimit && flows && isKept, sourceLocation: sourceLocation)
     }
 
@@ -62,7 +63,9 @@ import Testing
                     for call in bench.calls.indices {
                         gaps.append(bench.gap(call))
                         #expect(try bench.hasMediaBothWays(call))
-                        #expect(bench.calls[call].inside.received["1"]?.lastAt.map { bench.now - $0 < .seconds(1) } ?? false)
+                        #expect(
+                            bench.calls[call].inside.received["1"]?.lastAt.map { bench.now - $0 < .seconds(1) } ?? false
+                        )
                     }
                     #expect(bench.calls.map(\.dtlsDepartures) == dtls, "the keys are kept")
                 }
@@ -124,7 +127,7 @@ import Testing
             bench.at(.zero + .milliseconds(Int64(milliseconds))) { $0.flush() }
             try bench.start()
             _ = try bench.run(until: .zero + .seconds(6)) { $0.areConnected }
-            let took = bench.connectedAt().map { $0 - .zero }
+            let took = bench.connectedAt().map { $0 - Instant.zero }
             BoundaryTable.row(
                 "S7", "flush \(milliseconds) ms into the set-up, \(Self.who(phoneControls))",
                 "connected after \(took?.short ?? "never")", passes: took.map { $0 < .seconds(3) } ?? false)
@@ -296,7 +299,7 @@ import Testing
         let gap = bench.gap(0)
         BoundaryTable.row(
             "S11", "one flow at most, the second phone refused",
-            "the first call's longest gap \(gap.short); the second gives up", 
+            "the first call's longest gap \(gap.short); the second gives up",
             passes: bench.isConnected(0) && !bench.isConnected(1) && gap < .milliseconds(100))
 
         options.whenFull = .evictOldest
@@ -307,7 +310,8 @@ import Testing
         try thrashing.run(for: .seconds(20))
         let created = thrashing.proxy.map { thrashing.simulation.statistics(of: $0).flowsCreated } ?? 0
         BoundaryTable.row(
-            "S11", "one flow at most, the oldest evicted", "\(created) flows made in 20 s: both calls suffer, none crashes",
+            "S11", "one flow at most, the oldest evicted",
+            "\(created) flows made in 20 s: both calls suffer, none crashes",
             passes: created > 10)
     }
 
@@ -318,7 +322,8 @@ import Testing
         let path = try #require(bench.calls[0].inside.selectedPairs.last?.remote.address)
         let local = bench.base(of: 0, .right)
         let stranger = TransportAddress(BoundaryBench.back, 33_333)
-        let sent = bench.calls[0].inside.engine.statistics(at: bench.now).objects(of: .transport).first?["packetsSent"]?.asDouble
+        let sent = bench.calls[0].inside.engine.statistics(at: bench.now).objects(of: .transport).first?["packetsSent"]?
+            .asDouble
         // A request, a media packet and a DTLS record that really came, from another source.
         var recorded: [[UInt8]] = []
         bench.onInsideArrival = { datagram in
@@ -365,6 +370,7 @@ import Testing
         let dtls = bench.calls.map(\.dtlsDepartures)
         bench.at(bench.now + .seconds(40)) { $0.flush() }
         try expectHealed(
-            bench, "S20", "signalling gone for two minutes, five calls, a flush meanwhile", after: .seconds(120), dtls: dtls)
+            bench, "S20", "signalling gone for two minutes, five calls, a flush meanwhile", after: .seconds(120),
+            dtls: dtls)
     }
 }

@@ -65,7 +65,8 @@ import Testing
         #expect(answer.contains("c=IN IP4 203.0.113.40\r\n") && answer.contains(" 30008 UDP/TLS/RTP/SAVPF"))
         #expect(!answers.contains { $0.contains("192.0.2.133") })
         let inside = bench.calls[0].inside.engine.statistics(at: bench.now)
-        let candidate = try #require(inside.objects(of: .localCandidate).first { $0["candidateType"] == .string("host") })
+        let candidate = try #require(
+            inside.objects(of: .localCandidate).first { $0["candidateType"] == .string("host") })
         #expect(candidate["address"] == .string("203.0.113.40"))
         #expect(candidate["baseAddress"] == .string("192.0.2.133:30008"))
     }
@@ -215,7 +216,8 @@ import Testing
             } else {
                 try bench.run(for: .seconds(20))
                 BoundaryTable.row(
-                    "S12", what, "no call, and no crash: \(bench.calls[0].inside.engine.statistics(at: bench.now).objects(of: .candidatePair).count) pairs told",
+                    "S12", what,
+                    "no call, and no crash: \(bench.calls[0].inside.engine.statistics(at: bench.now).objects(of: .candidatePair).count) pairs told",
                     passes: !bench.areConnected)
             }
         }
@@ -247,7 +249,7 @@ import Testing
             let bench = try BoundaryBench(options, seed: seed)
             try bench.start()
             try bench.connect()
-            let took = try #require(bench.connectedAt()) - .zero
+            let took = try #require(bench.connectedAt()) - Instant.zero
             // From signalling's own two ways on; the worst of the seeds is what counts.
             BoundaryTable.row(
                 "S16", "\(percent) % loss, 150+40 ms, \(Self.who(phoneOffers)), seed \(seed)",

@@ -50,9 +50,10 @@ import Testing
         }
         // Only what the right side sends opens the way.
         call.onDeparture = { [unowned call] side, datagram in
-            side == .right || call.right.engine.statistics(at: call.now).objects(of: .candidatePair).contains {
-                ($0["requestsSent"]?.asDouble ?? 0) > 0
-            } || PacketClass(datagram.bytes) != .stun
+            side == .right
+                || call.right.engine.statistics(at: call.now).objects(of: .candidatePair).contains {
+                    ($0["requestsSent"]?.asDouble ?? 0) > 0
+                } || PacketClass(datagram.bytes) != .stun
         }
         try call.start()
         try call.connect()
@@ -111,7 +112,9 @@ import Testing
         for _ in 0..<100 { try add("NAME0.local") }
         #expect(wanted == 16)
         let refused = call.right.trace.count {
-            if case .peer(.remoteCandidateIgnored(_, "too many names wait to be looked up")) = $0.detail { true } else {
+            if case .peer(.remoteCandidateIgnored(_, "too many names wait to be looked up")) = $0.detail {
+                true
+            } else {
                 false
             }
         }

@@ -15,7 +15,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "{", "}", "[1,]", #"{"a"}"#, #"{"a":}"#, #"{a:1}"#, "nul", "+1", "1 2", #""x"#, #""\x""#, #""\u12""#, "1e999",
+        "", "{", "}", "[1,]", #"{"a"}"#, #"{"a":}"#, #"{a:1}"#, "nul", "+1", "1 2", #""x"#, #""\x""#, #""\u12""#,
+        "1e999",
         "\"\u{01}\"", #""\ud800\u0041""#, "--1",
     ])
     func whatIsNoJSONIsRefused(_ text: String) {
@@ -53,8 +54,11 @@ import Testing
 
     /// An old Android client's candidate has no type; it gets one.
     @Test func aCandidateWithoutATypeIsOne() throws {
-        let text = #"{"candidate":{"candidate":"0:0:candidate:1 1 udp 1 10.0.0.9 5 typ host network-cost 50: ","sdpMid":"0"}}"#
-        guard case .relayed(.candidate, let relayed) = try ClientMessage(parsing: text) else { return #expect(Bool(false)) }
+        let text =
+            #"{"candidate":{"candidate":"0:0:candidate:1 1 udp 1 10.0.0.9 5 typ host network-cost 50: ","sdpMid":"0"}}"#
+        guard case .relayed(.candidate, let relayed) = try ClientMessage(parsing: text) else {
+            return #expect(Bool(false))
+        }
         #expect(try JSONText(parsing: relayed)["type"]?.string == "candidate")
         #expect(try JSONText(parsing: relayed)["candidate"]?["sdpMid"]?.string == "0")
     }
@@ -62,7 +66,8 @@ import Testing
     @Test(arguments: [
         "[]", "{}", #"{"type":5}"#, #"{"type":"shout"}"#, #"{"type":"offer"}"#, #"{"type":"answer","sdp":7}"#,
         #"{"type":"offer","sdp":""}"#, #"{"type":"candidate"}"#, #"{"type":"candidate","candidate":3}"#,
-        #"{"type":"candidate","candidate":"x","sdpMid":0}"#, #"{"type":"candidate","candidate":"x","sdpMLineIndex":"0"}"#,
+        #"{"type":"candidate","candidate":"x","sdpMid":0}"#,
+        #"{"type":"candidate","candidate":"x","sdpMLineIndex":"0"}"#,
         #"{"type":"join","session":1}"#, #"{"type":"join","name":[]}"#, #"{"type":"bye","reason":{}}"#,
     ])
     func malformedMessagesAreRefused(_ text: String) {
@@ -103,7 +108,9 @@ import Testing
 
     @Test func namesOfRoomsAreFileNames() {
         for good in ["a", "A-1_b.c", String(repeating: "x", count: 64)] { #expect(RoomName.isValid(good)) }
-        for bad in ["", "a/b", "ä", " ", "a%20", String(repeating: "x", count: 65), "a\n"] { #expect(!RoomName.isValid(bad)) }
+        for bad in ["", "a/b", "ä", " ", "a%20", String(repeating: "x", count: 65), "a\n"] {
+            #expect(!RoomName.isValid(bad))
+        }
         #expect(RoomName.inPath("/room/demo") == "demo" && RoomName.inPath("/rooms/demo") == nil)
     }
 }

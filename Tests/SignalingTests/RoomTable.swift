@@ -43,7 +43,9 @@ struct RoomTable {
 
     mutating func pair(_ room: String = "demo") -> (ConnectionID, ConnectionID) { (join(room), join(room)) }
 
-    mutating func say(_ text: String, from id: ConnectionID) { perform { $0.receive(text, from: id, at: $1, into: &$2) } }
+    mutating func say(_ text: String, from id: ConnectionID) {
+        perform { $0.receive(text, from: id, at: $1, into: &$2) }
+    }
     mutating func drop(_ id: ConnectionID) { perform { $0.disconnected(id, at: $1, into: &$2) } }
 
     mutating func advance(_ time: TimeDelta) {

@@ -13,7 +13,9 @@ import Testing
         let two = try table.joined(second)
         #expect(one.peers.isEmpty && !one.offers && !one.polite)
         #expect(two.peers == [.init(id: one.id, name: "A")] && two.offers && two.polite)
-        #expect(table.said(to: first).last == .peerJoined(.init(peer: .init(id: two.id, name: "B"), polite: false, offers: false)))
+        #expect(
+            table.said(to: first).last
+                == .peerJoined(.init(peer: .init(id: two.id, name: "B"), polite: false, offers: false)))
     }
 
     @Test func whatIsSaidPassesAsItWasWritten() {
@@ -75,7 +77,9 @@ import Testing
         table.say(#"{"type":"join","session":"\#(session)"}"#, from: back)
         #expect(try table.joined(back).resumed)
         #expect(
-            table.texts(to: back).dropFirst() == [#"{"type":"candidate","candidate":"x"}"#, #"{"type":"end-of-candidates"}"#])
+            table.texts(to: back).dropFirst() == [
+                #"{"type":"candidate","candidate":"x"}"#, #"{"type":"end-of-candidates"}"#,
+            ])
         guard case .peerJoined(let joined) = table.said(to: b).last else { return #expect(Bool(false)) }
         #expect(joined.resumed && !joined.offers)
         table.say(#"{"type":"bye"}"#, from: back)

@@ -31,7 +31,8 @@ import Testing
         }
 
         func take(
-            _ opcode: WebSocketOpcode, _ bytes: [UInt8] = [], fin: Bool = true, isMasked: Bool = true, rsv1: Bool = false
+            _ opcode: WebSocketOpcode, _ bytes: [UInt8] = [], fin: Bool = true, isMasked: Bool = true,
+            rsv1: Bool = false
         ) throws {
             let mask: WebSocketMaskingKey? = isMasked ? [1, 2, 3, 4] : nil
             var data = ByteBuffer(bytes: bytes)
@@ -157,7 +158,9 @@ import Testing
     private final class Stopper: ChannelOutboundHandler {
         typealias OutboundIn = WebSocketFrame
         private var kept: [EventLoopPromise<Void>?] = []
-        func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) { kept.append(promise) }
+        func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+            kept.append(promise)
+        }
         func handlerRemoved(context: ChannelHandlerContext) { for promise in kept { promise?.fail(ChannelError.eof) } }
     }
 }

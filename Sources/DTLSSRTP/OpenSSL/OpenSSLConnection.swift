@@ -189,6 +189,13 @@ import Primitives
         return unsafe String(cString: name)
     }
 
+    /// What encryption adds to a record: nonce and tag with GCM (RFC 5288 §3), the tag alone with ChaCha20-Poly1305
+    /// (RFC 7905 §2). While the suite is not known it is the larger one: all that comes under keys that early is Finished.
+    var recordOverhead: Int {
+        guard let cipher = unsafe SSL_get_pending_cipher(ssl) ?? SSL_get_current_cipher(ssl) else { return 24 }
+        return unsafe SSL_CIPHER_get_cipher_nid(cipher) == NID_chacha20_poly1305 ? 16 : 24
+    }
+
     /// RFC 5764 §4.2: exporter label `EXTRACTOR-dtls_srtp`, no context.
     func exportKeys(for profile: SRTPProfile) -> SRTPKeyingMaterial? {
         let label = Array("EXTRACTOR-dtls_srtp".utf8CString)

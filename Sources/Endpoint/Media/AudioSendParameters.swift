@@ -20,7 +20,9 @@ public struct AudioSendParameters: Hashable, Sendable {
 
     /// `nil` where the section sends no audio.
     public init?(_ section: NegotiatedMedia) {
-        guard section.kind == .audio, let codec = section.sendCodecs.first(where: { $0.codec.isMedia }) else { return nil }
+        guard section.kind == .audio, let codec = section.sendCodecs.first(where: { $0.codec.isMedia }) else {
+            return nil
+        }
         self.codec = codec.codec
         packetTime = Self.packetTime(
             wanted: section.packetTime, longest: section.maximumPacketTime, isOpus: codec.codec == .opus)

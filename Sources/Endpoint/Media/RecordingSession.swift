@@ -20,7 +20,8 @@ public final class RecordingSession {
     ) throws(RecordingError) {
         self.kinds = kinds
         recorder = try Recorder(
-            path: path, tracks: Set(kinds.values).union(later).sorted { $0.rawValue < $1.rawValue }.map { TrackExpectation($0) })
+            path: path,
+            tracks: Set(kinds.values).union(later).sorted { $0.rawValue < $1.rawValue }.map { TrackExpectation($0) })
     }
 
     /// Whether frames still go into the file.

@@ -33,7 +33,8 @@ struct RoomDialogue {
             if isPeerPresent {
                 events.append(
                     .input(
-                        .peerPresent(offers: joined.offers, polite: joined.polite, isBack: joined.resumed && wasPresent)))
+                        .peerPresent(offers: joined.offers, polite: joined.polite, isBack: joined.resumed && wasPresent)
+                    ))
             }
             return events
         case .peerJoined(let joined):

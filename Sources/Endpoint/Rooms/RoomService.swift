@@ -143,7 +143,9 @@ public final class RoomService: Sendable {
             guard outcome.report["signaling"]?["offered"].map({ $0 != .null }) ?? false else { return }
             note(outcome.status)
             for line in outcome.summary { prefixed.log(outcome.status == .success ? .info : .error, line) }
-            if let base { try Data((outcome.report.pretty + "\n").utf8).write(to: URL(fileURLWithPath: base + ".json")) }
+            if let base {
+                try Data((outcome.report.pretty + "\n").utf8).write(to: URL(fileURLWithPath: base + ".json"))
+            }
         } catch {
             note(.unexpected)
             prefixed.log(.error, "\(error)")

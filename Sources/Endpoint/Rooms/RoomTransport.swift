@@ -121,7 +121,7 @@ final class RoomTransport: SignalingTransport {
             do {
                 connection = try await connect()
                 continue
-            } catch where error.isFinal {
+            } catch  where error.isFinal {
                 return finish(CallSetupError("\(error)", status: .signaling))
             } catch {
                 reporter.log(.debug, "signalling: \(error); trying again")

@@ -57,7 +57,8 @@ public struct ServeOptions: Sendable {
     /// What does not go together, in words; `nil` when all does.
     public var problem: String? {
         if !isLocalOnly, token == nil, !isOpen {
-            return "--listen \(host) is open to others: give a --token (or POSTERN_TOKEN), or say --open to let anyone in"
+            return
+                "--listen \(host) is open to others: give a --token (or POSTERN_TOKEN), or say --open to let anyone in"
         }
         if certificate != nil, isSelfSigned { return "--tls-cert and --tls-self-signed: give one of them" }
         if let token, token.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) {

@@ -59,7 +59,8 @@ public struct AddressMapping: Hashable, Sendable {
             if rule.scope == .local, let common = rule.commonTarget(with: other) {
                 throw MappingError(
                     rule: rule.text,
-                    reason: "rule \(index + 1), '\(other)', announces \(common) too; what comes in for it could be for either"
+                    reason:
+                        "rule \(index + 1), '\(other)', announces \(common) too; what comes in for it could be for either"
                 )
             }
         }
@@ -107,7 +108,8 @@ public struct AddressMapping: Hashable, Sendable {
     /// The same for a server known by name; `nil` where no rule names it, so that it is looked up as usual.
     public func server(name: String, port: UInt16) -> [MappedAddress]? {
         let name = name.lowercased()
-        guard let rule = rules.first(where: { $0.scope == .server && $0.from == .name(name) && $0.ports.contains(port) })
+        guard
+            let rule = rules.first(where: { $0.scope == .server && $0.from == .name(name) && $0.ports.contains(port) })
         else { return nil }
         let targets = addresses(of: rule.to)
         return targets.map { MappedAddress(TransportAddress($0, rule.moved(port)), isMapped: true, by: rule.text) }

@@ -145,7 +145,8 @@ extension MappingRule {
         switch (from, to) {
         case (let from?, let to?):
             guard from.count == to.count else {
-                throw refuse("\(from.text) are \(from.count) ports and \(to.text) are \(to.count); they must be as many")
+                throw refuse(
+                    "\(from.text) are \(from.count) ports and \(to.text) are \(to.count); they must be as many")
             }
             let difference = Int(to.lowerBound) - Int(from.lowerBound)
             guard offset == nil || offset == difference else {
@@ -224,7 +225,9 @@ extension MappingRule {
         if let network, let family, network.ip.family != family {
             throw refuse("\(network.ip)/\(network.prefix) is not \(family.rawValue)")
         }
-        if case .name = from, scope == .local { throw refuse("our own addresses have no names: write an address or any") }
+        if case .name = from, scope == .local {
+            throw refuse("our own addresses have no names: write an address or any")
+        }
         if scope != .local, interface != nil { throw refuse("only a local rule can ask for an interface") }
         if scope != .local, from == .any {
             throw refuse("every \(scope.rawValue) address would become the same: name the address it replaces")

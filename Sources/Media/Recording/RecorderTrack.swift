@@ -80,7 +80,8 @@ struct RecorderTrack {
 
     private mutating func note(_ gap: RecordingSummary.Gap) {
         // Silence with a sign of life in it is one gap, and so is a camera at a picture a second.
-        if lastWasEmpty || expectation.kind == .video, gap.cause == .silence, let last = summary.gaps.last, last.cause == .silence, let lastTime,
+        if lastWasEmpty || expectation.kind == .video, gap.cause == .silence, let last = summary.gaps.last,
+            last.cause == .silence, let lastTime,
             lastTime - (last.start + last.length) <= .milliseconds(1)
         {
             summary.gaps[summary.gaps.count - 1].length = gap.start + gap.length - last.start

@@ -181,7 +181,8 @@ final class EncodingSource: MediaSource {
         case .g711(let law, let codec):
             return EncodedFrame(
                 codec: codec, payload: law.encode(frame.int16),
-                timestamp: Int64((Double(frame.time.nanoseconds) * 8e-6).rounded()), duration: Int64(frame.count), audioLevel: frame.level)
+                timestamp: Int64((Double(frame.time.nanoseconds) * 8e-6).rounded()), duration: Int64(frame.count),
+                audioLevel: frame.level)
         case nil:
             return nil
         }

@@ -50,7 +50,8 @@ public enum MediaSources {
 extension SourceOptions {
     /// The rate the audio encoder wants, and the samples in each of its frames.
     var audioShape: (sampleRate: Int, frameSamples: Int) {
-        audioCodec == .opus ? (48_000, Int(opusFrameDuration.microseconds * 48 / 1_000)) 
+        audioCodec == .opus
+            ? (48_000, Int(opusFrameDuration.microseconds * 48 / 1_000))
             : (8_000, Int(g711FrameDuration.microseconds * 8 / 1_000))
     }
 

@@ -44,7 +44,9 @@ public final class MulticastResolver: Sendable {
         guard Resolver.isHostName(text) else { return nil }
         var name = text.lowercased()
         if name.hasSuffix(".") { name.removeLast() }
-        guard name.hasSuffix(".local"), name.split(separator: ".").allSatisfy({ $0.utf8.count <= 63 }) else { return nil }
+        guard name.hasSuffix(".local"), name.split(separator: ".").allSatisfy({ $0.utf8.count <= 63 }) else {
+            return nil
+        }
         return name
     }
 }

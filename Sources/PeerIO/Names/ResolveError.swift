@@ -25,7 +25,8 @@ extension ResolveError: CustomStringConvertible {
         case .notFound(let name): "\(name) has no address: check the name, and which DNS this host uses"
         case .temporaryFailure(let name): "\(name) could not be looked up: the name servers do not answer"
         case .timedOut(let name, let after): "\(name) was not resolved within \(after)"
-        case .multicastNameUnsupported(let name): "\(name) is a multicast DNS name, which is looked up for candidates only"
+        case .multicastNameUnsupported(let name):
+            "\(name) is a multicast DNS name, which is looked up for candidates only"
         case .overloaded(let name): "\(name) was not looked up: too many lookups are waiting"
         case .cancelled(let name): "the lookup of \(name) was cancelled"
         case .failed(let name, let reason): "\(name) could not be looked up: \(reason)"

@@ -21,7 +21,8 @@ public struct PortLedger: Hashable, Sendable {
     /// The free ports of an address, the one whose turn it is first.
     public mutating func free(on ip: IPAddress, at now: Instant) -> [UInt16] {
         resting = resting.filter { $0.value > now }
-        let turned = Array(next...range.upperBound) + (next > range.lowerBound ? Array(range.lowerBound...next - 1) : [])
+        let turned =
+            Array(next...range.upperBound) + (next > range.lowerBound ? Array(range.lowerBound...next - 1) : [])
         return turned.filter {
             let address = TransportAddress(ip, $0)
             return !inUse.contains(address) && resting[address] == nil
@@ -44,7 +45,8 @@ public struct PortLedger: Hashable, Sendable {
     public func usage(on ip: IPAddress, at now: Instant) -> PortUsage {
         let rests = resting.filter { $0.key.ip == ip && $0.value > now }
         return PortUsage(
-            range: range, inUse: inUse.filter { $0.ip == ip }.map(\.port).sorted(), resting: rests.keys.map(\.port).sorted(),
+            range: range, inUse: inUse.filter { $0.ip == ip }.map(\.port).sorted(),
+            resting: rests.keys.map(\.port).sorted(),
             nextFree: rests.values.min().map { $0 - now })
     }
 }

@@ -38,7 +38,8 @@ struct NetworkFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Use addresses of this family only: ipv4 or ipv6.", valueName: "family"))
     var addressFamily: String?
 
-    @Option(help: ArgumentHelp("Use addresses of this network only, such as 192.0.2.0/24. Repeatable.", valueName: "cidr"))
+    @Option(
+        help: ArgumentHelp("Use addresses of this network only, such as 192.0.2.0/24. Repeatable.", valueName: "cidr"))
     var subnet: [String] = []
 
     @Option(
@@ -76,7 +77,8 @@ extension CallOptions {
             return port
         }
         if network.udpPort != nil, network.portRange != nil {
-            throw ValidationError("--udp-port and --port-range exclude each other: one port for all calls, or one a call")
+            throw ValidationError(
+                "--udp-port and --port-range exclude each other: one port for all calls, or one a call")
         }
         do throws(NetworkOptionError) {
             if let path = flags.mapFile { try network.addMappingRules(inFile: path) }

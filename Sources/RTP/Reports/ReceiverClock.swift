@@ -46,7 +46,9 @@ public struct ReceiverClock: Sendable {
                 if seen.count >= Self.capacity { seen.removeFirst() }
                 seen.append(Seen(ssrc: report.ssrc, compact: time.compact, at: now))
             case .delaySinceLastReceiverReport(let answers):
-                for answer in answers where own.contains(answer.ssrc) { measured = measure(answer, at: now) ?? measured }
+                for answer in answers where own.contains(answer.ssrc) {
+                    measured = measure(answer, at: now) ?? measured
+                }
             case .unknown: break
             }
         }

@@ -41,7 +41,8 @@ struct HeaderTemplates: Hashable, Sendable {
         timed = isTimed ? template(mid: configuration.mid, hasCaptureTime: true) : nil
         timedUnlevelled =
             isTimed ? template(mid: configuration.mid, hasAudioLevel: false, hasCaptureTime: true) : nil
-        oriented = isAudio || map[.videoOrientation] == nil ? nil : template(mid: configuration.mid, hasOrientation: true)
+        oriented =
+            isAudio || map[.videoOrientation] == nil ? nil : template(mid: configuration.mid, hasOrientation: true)
         // What is sent again brings its orientation with it: it may be the packet that was lost.
         retransmission = template(mid: configuration.mid, hasOrientation: !isAudio, retransmits: true)
     }

@@ -174,7 +174,8 @@ private final class OpeningRequest: ChannelInboundHandler, RemovableChannelHandl
         if error is NIOSSLError || error is BoringSSLError || error is NIOSSLExtraError {
             opened.fail(
                 WebSocketError(
-                    .certificate, "\(url): TLS failed (\(reason(error))); name the authority with --ca, or use --insecure"))
+                    .certificate,
+                    "\(url): TLS failed (\(reason(error))); name the authority with --ca, or use --insecure"))
         } else {
             opened.fail(WebSocketError(.unreachable, "\(url): \(reason(error))"))
         }

@@ -50,8 +50,10 @@ public enum ServerMessage: Hashable, Sendable {
         switch self {
         case .joined(let joined):
             return #"{"type":"joined","room":"# + quoted(joined.room) + #","id":"# + quoted(joined.id)
-                + #","session":"# + quoted(joined.session) + #","resumed":\#(joined.resumed),"polite":\#(joined.polite)"#
-                + #","offers":\#(joined.offers),"peers":["# + joined.peers.map { "{\($0.members)}" }.joined(separator: ",")
+                + #","session":"# + quoted(joined.session)
+                + #","resumed":\#(joined.resumed),"polite":\#(joined.polite)"#
+                + #","offers":\#(joined.offers),"peers":["#
+                + joined.peers.map { "{\($0.members)}" }.joined(separator: ",")
                 + #"],"iceServers":[]}"#
         case .peerJoined(let joined):
             return #"{"type":"peer-joined","# + joined.peer.members

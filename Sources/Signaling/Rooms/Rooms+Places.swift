@@ -114,7 +114,9 @@ extension Rooms {
         if hasResidents, kind == .offer, rooms[roomName]?.index(besides: me) == nil {
             admitResident(to: roomName, at: now, into: &out)
         }
-        guard let index = rooms[roomName]?.index(besides: me), let other = rooms[roomName]?.members[index] else { return }
+        guard let index = rooms[roomName]?.index(besides: me), let other = rooms[roomName]?.members[index] else {
+            return
+        }
         relayedMessages &+= 1
         deliver(text, to: other.id, in: roomName, at: now, into: &out)
     }
@@ -123,7 +125,9 @@ extension Rooms {
     private mutating func deliver(
         _ text: String, to memberID: Member.ID, in roomName: String, at now: Instant, into out: inout [Output]
     ) {
-        guard let index = rooms[roomName]?.index(of: memberID), let member = rooms[roomName]?.members[index] else { return }
+        guard let index = rooms[roomName]?.index(of: memberID), let member = rooms[roomName]?.members[index] else {
+            return
+        }
         if let connection = member.connection {
             out.append(.send(connection, text))
             return
@@ -155,7 +159,9 @@ extension Rooms {
             } else if !other.waiting.isEmpty {
                 // What waits came from one who is gone; only that it is gone is still true.
                 if let place = rooms[roomName]?.index(of: other.id) {
-                    rooms[roomName]?.members[place].waiting = [ServerMessage.peerLeft(id: memberID, reason: reason).text]
+                    rooms[roomName]?.members[place].waiting = [
+                        ServerMessage.peerLeft(id: memberID, reason: reason).text
+                    ]
                     rooms[roomName]?.members[place].waitingBytes = 0
                 }
             } else if let place = rooms[roomName]?.index(of: other.id) {

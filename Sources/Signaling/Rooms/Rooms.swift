@@ -86,7 +86,8 @@ public struct Rooms: Sendable {
         guard text.utf8.count <= limits.messageBytes else { return refuseSize(of: id, at: now, into: &out) }
         guard connections[id]?.rate.take(at: now) == true || isResident(id) else {
             return refuse(
-                id, .tooFast, "more than \(limits.burst) messages at once or \(limits.messagesPerSecond) a second", at: now,
+                id, .tooFast, "more than \(limits.burst) messages at once or \(limits.messagesPerSecond) a second",
+                at: now,
                 into: &out)
         }
         do throws(MessageError) {

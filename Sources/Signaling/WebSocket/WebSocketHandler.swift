@@ -139,7 +139,8 @@ final class WebSocketHandler: ChannelInboundHandler, @unchecked Sendable {
         var whole = message ?? ByteBuffer()
         message = nil
         fragments += 1
-        guard whole.readableBytes + frame.data.readableBytes <= limits.messageBytes, fragments <= limits.fragments else {
+        guard whole.readableBytes + frame.data.readableBytes <= limits.messageBytes, fragments <= limits.fragments
+        else {
             return exceed(.tooLarge)
         }
         var data = frame.unmaskedData

@@ -40,7 +40,10 @@ import Testing
             .video(reports: reportTimes(from: 0.06, until: 50), until: .seconds(50)),
         ])
         // One picture a second between the 10th and the 40th.
-        call.tracks[1].pauses = (10..<40).map { Int64($0 * 1_000 + 40)..<Int64($0 * 1_000 + 1_000) }
+        call.tracks[1].pauses = (10..<40).map { (second: Int64) -> Range<Int64> in
+            let start: Int64 = second * 1_000
+            return (start + 40)..<(start + 1_000)
+        }
         let outcome = try call.run()
         #expect(outcome.summary[.video]?.gapCount == 1)
         #expect(outcome.summary[.video]?.gaps.first?.cause == .silence)
@@ -75,7 +78,8 @@ import Testing
             for index in 0..<100 as Range<Int64> {
                 let time = index * 20
                 _ = timeline.note(.audio, timestamp: time * 48, clockRate: 48_000, at: .zero + .milliseconds(time + 20))
-                _ = timeline.note(.video, timestamp: time * 90, clockRate: 90_000, at: .zero + .milliseconds(time + 320))
+                _ = timeline.note(
+                    .video, timestamp: time * 90, clockRate: 90_000, at: .zero + .milliseconds(time + 320))
             }
             if reports {
                 timeline.noteSenderReport(.audio, ntp: ntp(1_900), timestamp: 1_900 * 48, at: .zero + .seconds(2))

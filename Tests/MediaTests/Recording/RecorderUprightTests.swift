@@ -8,9 +8,8 @@ import Testing
 @Suite struct RecorderUprightTests {
     /// Left half dark, right half bright, so that a turn shows.
     private func picture(_ number: Int) -> VideoFrame? {
-        var bytes: [UInt8] = []
-        for _ in 0..<48 { for column in 0..<64 { bytes.append(column < 32 ? 30 : 200) } }
-        bytes += Array(repeating: 128, count: 64 * 48 / 2)
+        let line = [UInt8](repeating: 30, count: 32) + [UInt8](repeating: 200, count: 32)
+        let bytes = (0..<48).flatMap { _ in line } + [UInt8](repeating: 128, count: 64 * 48 / 2)
         return VideoFrame(width: 64, height: 48, bytes: bytes, time: .milliseconds(Int64(number) * 40))
     }
 

@@ -72,8 +72,9 @@ final class BoundaryBench {
         } else {
             let inner = simulation.addNetwork("inner", noRoute: options.egress)
             let rule = ProxyRule(
-                outside: UInt16(Int(options.pool.lowerBound) + options.offset)...UInt16(
-                    Int(options.pool.upperBound) + options.offset),
+                outside: UInt16(
+                    Int(options.pool.lowerBound) + options.offset)...UInt16(
+                        Int(options.pool.upperBound) + options.offset),
                 offset: -options.offset, target: Self.inside)
             var configuration = ProxyConfiguration(rules: [rule], idleTimeout: options.idle, refresh: options.refresh)
             configuration.maximumFlows = options.maximumFlows
@@ -110,7 +111,8 @@ final class BoundaryBench {
                 try Certificate.generate(at: ScenarioCall.unixStart / 1_000_000_000)
             }
             let isOfferer = (side == .left) == options.phoneOffers
-            var configuration = PeerConfiguration(role: isOfferer ? .controlling : .controlled, certificate: certificate)
+            var configuration = PeerConfiguration(
+                role: isOfferer ? .controlling : .controlled, certificate: certificate)
             configuration.clock = .virtual
             configuration.isDeterministic = true
             if side == .left {
@@ -244,11 +246,15 @@ final class BoundaryBench {
 
     private func deliver(_ arrival: Arrival) throws {
         if arrival.host == insideHost { return try deliverInside(arrival) }
-        guard let call = calls.firstIndex(where: { $0.phone.host == arrival.host }), !asleep.contains(call) else { return }
+        guard let call = calls.firstIndex(where: { $0.phone.host == arrival.host }), !asleep.contains(call) else {
+            return
+        }
         let now = now
         switch arrival.delivery {
         case .datagram(let datagram):
-            guard let datagram = onPhoneArrival?(call, datagram) ?? (onPhoneArrival == nil ? datagram : nil) else { return }
+            guard let datagram = onPhoneArrival?(call, datagram) ?? (onPhoneArrival == nil ? datagram : nil) else {
+                return
+            }
             if datagram.bytes.prefix(2) == [1, 1] { calls[call].lastAnswer = now }
             noteConsent(datagram, call, .left)
             try turn(call, .left) { $0.receive(datagram, at: now, into: &$1) }
@@ -369,7 +375,8 @@ final class BoundaryBench {
             if kind != .stun {
                 // RFC 7675 §5.1, in every scenario: consent of this very path, less than 30 s ago.
                 guard let consent = calls[call].lastSuccess[datagram.path], now - consent < .seconds(30) else {
-                    throw BoundaryError("call \(call) sends \(kind) on \(datagram.path) without consent at \(now)", seed)
+                    throw BoundaryError(
+                        "call \(call) sends \(kind) on \(datagram.path) without consent at \(now)", seed)
                 }
             }
             if let member = calls[call].member { table.noteSent(datagram, by: member, at: now) }

@@ -59,7 +59,9 @@ enum BoundaryTable {
         guard let path else { return }
         let line = "| \(scenario) | \(what) | \(result) | \(passes ? "pass" : "FAIL") |\n"
         lock.withLock {
-            if !FileManager.default.fileExists(atPath: path) { _ = FileManager.default.createFile(atPath: path, contents: nil) }
+            if !FileManager.default.fileExists(atPath: path) {
+                _ = FileManager.default.createFile(atPath: path, contents: nil)
+            }
             guard let handle = FileHandle(forWritingAtPath: path) else { return }
             _ = try? handle.seekToEnd()
             try? handle.write(contentsOf: Data(line.utf8))
