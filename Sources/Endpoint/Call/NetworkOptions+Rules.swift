@@ -61,10 +61,11 @@ extension NetworkOptions {
             }
             networks.append(NetworkPrefix(ip: ip, prefix: prefix))
         }
-        switch policy {
-        case "all": isDefaultRouteOnly = false
-        case "default-route": isDefaultRouteOnly = true
-        default: throw NetworkOptionError(description: "--ice-policy \(policy): write all or default-route")
+        guard ["all", "default-route", "default-route-public"].contains(policy) else {
+            throw NetworkOptionError(
+                description: "--ice-policy \(policy): write all, default-route or default-route-public")
         }
+        isDefaultRouteOnly = policy != "all"
+        hidesPrivateAddresses = policy == "default-route-public"
     }
 }

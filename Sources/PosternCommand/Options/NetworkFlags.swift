@@ -45,8 +45,8 @@ struct NetworkFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            Which addresses to gather on (RFC 8828): all of them, or default-route, those that traffic to the internet \
-            leaves by.
+            Which addresses to use (RFC 8828): all; default-route, those that traffic to the internet leaves by; \
+            default-route-public, the same, and private ones are not announced.
             """, valueName: "policy"))
     var icePolicy: String = "all"
 
