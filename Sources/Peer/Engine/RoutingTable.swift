@@ -90,7 +90,8 @@ struct ReceiverState: Sendable {
         let types = section.retransmissionTypes.merging(repairs) { new, _ in new }
         stream.adopt(
             payloadTypes: section.codecsByPayloadType.mapValues(\.codec).merging(media) { new, _ in new },
-            retransmissionPayloadTypes: types, extensions: section.receivedExtensions)
+            retransmissionPayloadTypes: types, telephoneEventClockRates: section.telephoneEventClockRates,
+            extensions: section.receivedExtensions)
         retransmissions = RTXUnwrapper(mediaSSRC: stream.configuration.ssrc, payloadTypes: types)
     }
 
