@@ -130,7 +130,9 @@ import Testing
             }
             #expect(pair.offerer.signalingState == .haveLocalOffer)
         },
-        JSEPBehaviour("RTCPeerConnection-setRemoteDescription-nomsid", "a section without msid is received all the same") {
+        JSEPBehaviour(
+            "RTCPeerConnection-setRemoteDescription-nomsid", "a section without msid is received all the same"
+        ) {
             var pair = try NegotiationPair.wanting([.audio])
             var offer = try pair.offerer.createOffer(transport: NegotiationPair.left)
             offer.media[0].removeAttributes {
@@ -164,7 +166,7 @@ import Testing
             var negotiator = Negotiator(random: .seeded(1))
             let (answer, session) = try answered(try fixture("simulcast-style-offer"), by: &negotiator)
             #expect(answer.media[1].simulcast == nil && answer.media[1].restrictionIdentifiers.isEmpty)
-            #expect(session.media[1].receives && !session.media[1].isRejected)
+            #expect(session.media[1].direction.receives && !session.media[1].isRejected)
         },
     ]
 }

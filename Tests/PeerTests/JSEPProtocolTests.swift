@@ -73,7 +73,8 @@ import Testing
         },
         JSEPBehaviour("protocol/missing-fields", "an answer without a=mid or a=msid is taken") {
             var pair = try NegotiationPair.wanting([.audio])
-            let (answer, _) = try answered(try pair.offerer.offering(), by: &pair.answerer, transport: NegotiationPair.right)
+            let (answer, _) = try answered(
+                try pair.offerer.offering(), by: &pair.answerer, transport: NegotiationPair.right)
             var bare = answer
             bare.removeAttributes { if case .group = $0 { true } else { false } }
             bare.media[0].removeAttributes {

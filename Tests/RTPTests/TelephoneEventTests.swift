@@ -16,7 +16,8 @@ import Testing
         var sender = SendStream(settings, random: &random)
         var receiver = ReceiveStream(
             ReceiveStreamConfiguration(
-                ssrc: SSRC(1), kind: .audio, clockRate: stream, payloadTypes: [111: settings.codec, 101: .telephoneEvent],
+                ssrc: SSRC(1), kind: .audio, clockRate: stream,
+                payloadTypes: [111: settings.codec, 101: .telephoneEvent],
                 telephoneEventClockRates: [101: events]))
         var now = Instant.zero
         var told: [ReceivedTelephoneEvent] = []
@@ -38,7 +39,10 @@ import Testing
                 codec: settings.codec, payload: [0x78, 1, 2], timestamp: Int64(step * stream / 50), isKeyframe: true)
             sender.packetize(frame, at: now, into: &packets)
             try pass()
-            if step == 5 { #expect(sender.sendTelephoneEvents("1,2", duration: .milliseconds(500), at: now)) }
+            if step == 5 {
+                let isTaken = sender.sendTelephoneEvents("1,2", duration: .milliseconds(500), at: now)
+                #expect(isTaken)
+            }
             let next = now + .milliseconds(20)
             while let due = sender.deadline, due <= next {
                 now = Swift.max(now, due)
@@ -71,7 +75,8 @@ import Testing
         var receiver = TelephoneEventReceiver()
         func receive(_ duration: UInt16, _ timestamp: Int64, isEnd: Bool = false) -> [ReceivedTelephoneEvent] {
             receiver.receive(
-                TelephoneEvent(event: 5, isEnd: isEnd, volume: 10, duration: duration), timestamp: timestamp, ratio: ratio)
+                TelephoneEvent(event: 5, isEnd: isEnd, volume: 10, duration: duration), timestamp: timestamp,
+                ratio: ratio)
         }
         #expect(receive(160, 0).count == 1)
         #expect(receive(0xFFFF, 0).isEmpty)
