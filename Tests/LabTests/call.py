@@ -90,6 +90,22 @@ class Call:
             await self.inside.take_answer(self._for_inside(answer))
             self._pump_to_inside()
         self.described_at = time.monotonic()
+        self.pumps += [asyncio.create_task(self._carry(self.inside, self.phone, self._for_phone, self._for_inside)),
+                       asyncio.create_task(self._carry(self.phone, self.inside, self._for_inside, self._for_phone))]
+
+    async def _carry(self, source, sink, onward, back):
+        """Offers that a Postern makes later, and what is said to them."""
+        if source.name != "postern":
+            return
+        try:
+            while message := await source.descriptions.get():
+                sdp = onward(message["sdp"])
+                if sink.name == "postern":
+                    sink.send({"type": message["type"], "sdp": sdp})
+                elif message["type"] == "offer":
+                    source.send({"type": "answer", "sdp": back(await sink.answer(sdp))})
+        except (RuntimeError, asyncio.TimeoutError) as error:
+            self.pump_error = str(error)
 
     def _pump_to_phone(self):
         self.pumps.append(asyncio.create_task(self._pump(self.inside, self.phone, self.rewriter.to_phone)))
