@@ -134,17 +134,6 @@ public final class DTLSTransport: @unchecked Sendable {
         repeatFlight(of: connection, at: now, into: &output)
     }
 
-    /// Datagrams take another path from now on: what went out on the former one may have gone nowhere, so the flight goes
-    /// out again at once. Its timer stays as it is; a peer that has the flight already passes the repetition over.
-    public func pathChanged(at now: Instant, into output: inout Output) {
-        guard case .handshaking = phase, !flight.isEmpty, let deadline = timer.deadline, deadline > now else { return }
-        let sent = send(flight, into: &output)
-        statistics.flightsRepeated += 1
-        output.trace.append(
-            .flightRepeated(
-                repetition: timer.repetitions, datagrams: sent.datagrams, bytes: sent.bytes, nextIn: deadline - now))
-    }
-
     /// Sends close_notify where there is an association, and ends.
     public func close(at now: Instant, into output: inout Output) {
         switch phase {

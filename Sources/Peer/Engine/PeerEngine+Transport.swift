@@ -101,10 +101,6 @@ extension PeerEngine {
 
     private mutating func sendingPathChanged(_ path: NetworkPath?, at now: Instant, into out: inout Output) {
         guard path != nil else { return }
-        if srtp == nil, dtls != nil {
-            dtls?.pathChanged(at: now, into: &dtlsOutput)
-            drainDTLS(at: now, into: &out)
-        }
         startDTLSIfReady(at: now, into: &out)
         // The other side moved or came back: its decoder may miss what was sent into the void.
         if srtp != nil {
@@ -148,13 +144,7 @@ extension PeerEngine {
     mutating func receiveDTLS(_ datagram: Datagram, at now: Instant, into out: inout Output) {
         guard dtls != nil, ice.isValidated(datagram.path) else {
             // The other side may have validated its pair first, or we do not know its fingerprint yet.
-            let path = datagram.path
-            let isKept = keepEarly(datagram, .dtls, at: now, into: &out)
-            // Or it has moved in the middle of the handshake: that path is worth a check, as many as there is room to keep.
-            if isKept, dtls != nil, srtp == nil, ice.sendingPath != nil {
-                ice.noteTraffic(on: path, at: now, into: &iceOutput)
-                drainICE(at: now, into: &out)
-            }
+            keepEarly(datagram, .dtls, at: now, into: &out)
             return
         }
         dtls?.receive(datagram.bytes, at: now, into: &dtlsOutput)
@@ -196,17 +186,14 @@ extension PeerEngine {
         replayEarlyDatagrams(of: .rtp, at: now, into: &out)
     }
 
-    /// Whether there was room for it.
-    @discardableResult
     mutating func keepEarly(
         _ datagram: Datagram, _ packetClass: PacketClass, at now: Instant, into out: inout Output
-    ) -> Bool {
+    ) {
         guard earlyDatagrams.append(datagram) else {
             drop(datagram, packetClass, .earlyBufferFull, at: now, into: &out)
-            return false
+            return
         }
         trace(.peer(.earlyPacketKept(class: packetClass, path: datagram.path)), at: now, into: &out)
-        return true
     }
 
     /// Gives kept datagrams another chance: DTLS when a path was validated, media when the keys are there.
