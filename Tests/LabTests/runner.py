@@ -1,6 +1,7 @@
 """Runs scenarios one after another and tells of them in a table."""
 import asyncio
 import dataclasses
+import functools
 import os
 import shutil
 import sys
@@ -80,6 +81,8 @@ class Context:
         rewriter = Rewriter(bench.settings, bench.inside, rewrite or "front", phone_candidates, ends=ends)
         call = Call(phone or await self.phone(bench), inside or self.inside(bench), offerer, rewriter, **rest)
         self.open_calls.append(call)
+        # Before the phone's browser and the wires go.
+        bench.closing.append(functools.partial(self.hang_up, call))
         await call.start()
         return call
 
