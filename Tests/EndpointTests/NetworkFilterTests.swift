@@ -23,7 +23,7 @@ import Testing
         (nil, ["192.0.2.0/33"], "all", "--subnet 192.0.2.0/33: write ADDRESS/BITS"),
         (nil, ["192.0.2.0/"], "all", "--subnet 192.0.2.0/: write ADDRESS/BITS"),
         (nil, ["eth0"], "all", "--subnet eth0: write ADDRESS/BITS"),
-        (nil, [], "some", "--ice-policy some: write all, default-route or default-route-public"),
+        (nil, [], "some", "--ice-policy some: write all, relay, host-only, default-route or default-route-public"),
     ] as [(String?, [String], String, String)])
     func whatIsWrongIsSaid(family: String?, subnets: [String], policy: String, message: String) {
         var options = NetworkOptions()

@@ -61,11 +61,28 @@ extension NetworkOptions {
             }
             networks.append(NetworkPrefix(ip: ip, prefix: prefix))
         }
-        guard ["all", "default-route", "default-route-public"].contains(policy) else {
-            throw NetworkOptionError(
-                description: "--ice-policy \(policy): write all, default-route or default-route-public")
+        switch policy {
+        case "default-route": isDefaultRouteOnly = true
+        case "default-route-public": (isDefaultRouteOnly, hidesPrivateAddresses) = (true, true)
+        default:
+            guard let one = ICETransportPolicy(rawValue: policy) else {
+                throw NetworkOptionError(
+                    description:
+                        "--ice-policy \(policy): write all, relay, host-only, default-route or default-route-public")
+            }
+            icePolicy = one
         }
-        isDefaultRouteOnly = policy != "all"
-        hidesPrivateAddresses = policy == "default-route-public"
+        let relays = iceServers.contains { $0.uri.service == .turn }
+        if icePolicy == .relay, !relays {
+            throw NetworkOptionError(description: "--ice-policy relay needs a relay: add --ice-server turn:HOST:PORT")
+        }
+        if relays, udpPort != nil {
+            throw NetworkOptionError(
+                description: "--udp-port and a turn: server do not go together yet: calls that share a socket would "
+                    + "share its one allocation; use --port-range")
+        }
+        if relays, isICELite {
+            throw NetworkOptionError(description: "--ice-lite never sends checks, so a turn: server is of no use to it")
+        }
     }
 }
