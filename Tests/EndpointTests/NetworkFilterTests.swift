@@ -18,13 +18,14 @@ import Testing
         #expect(options.isDefaultRouteOnly && options.hidesPrivateAddresses)
     }
 
-    @Test(arguments: [
-        ("ipv5", [], "all", "--address-family ipv5: write ipv4 or ipv6"),
-        (nil, ["192.0.2.0/33"], "all", "--subnet 192.0.2.0/33: write ADDRESS/BITS"),
-        (nil, ["192.0.2.0/"], "all", "--subnet 192.0.2.0/: write ADDRESS/BITS"),
-        (nil, ["eth0"], "all", "--subnet eth0: write ADDRESS/BITS"),
-        (nil, [], "some", "--ice-policy some: write all, relay, host-only, default-route or default-route-public"),
-    ] as [(String?, [String], String, String)])
+    @Test(
+        arguments: [
+            ("ipv5", [], "all", "--address-family ipv5: write ipv4 or ipv6"),
+            (nil, ["192.0.2.0/33"], "all", "--subnet 192.0.2.0/33: write ADDRESS/BITS"),
+            (nil, ["192.0.2.0/"], "all", "--subnet 192.0.2.0/: write ADDRESS/BITS"),
+            (nil, ["eth0"], "all", "--subnet eth0: write ADDRESS/BITS"),
+            (nil, [], "some", "--ice-policy some: write all, relay, host-only, default-route or default-route-public"),
+        ] as [(String?, [String], String, String)])
     func whatIsWrongIsSaid(family: String?, subnets: [String], policy: String, message: String) {
         var options = NetworkOptions()
         do throws(NetworkOptionError) {

@@ -224,13 +224,16 @@ import Testing
     }
 
     @Test(arguments: roles) func s13_IPv6OutsideAndIPv4InsideMeet(phoneOffers: Bool) throws {
-        for (what, rules) in [
-            ("IPv6 outside", "local any = 2001:db8:1::40"),
-            ("IPv6 outside, raw too", "local any = 2001:db8:1::40 (add-raw)"),
+        for (what, rules, isDual) in [
+            ("IPv6 outside", "local any = 2001:db8:1::40", false),
+            ("IPv6 outside, raw too", "local any = 2001:db8:1::40 (add-raw)", false),
+            ("both outside, IPv6 announced", "local any = 2001:db8:1::40", true),
+            ("both outside, IPv4 announced", "local any = 203.0.113.40", true),
         ] {
             var options = BoundaryOptions()
             options.phoneOffers = phoneOffers
             options.hasIPv6Outside = true
+            options.hasIPv4Outside = isDual
             options.rules = rules
             let bench = try BoundaryBench(options)
             try bench.start()

@@ -156,8 +156,9 @@ extension ICEAgent {
             })
         else { return }
         // The inside address stays inside, unless it is announced itself.
+        let told = mapping.announced(base, interface: answer.base.interfaceName).last { !isHidden($0) }
         let related =
-            mapping.announced(base, interface: answer.base.interfaceName).last.flatMap { isHidden($0) ? nil : $0.address }
+            told?.address
             ?? TransportAddress(base.ip.family == .ipv4 ? .anyV4 : .anyV6, 9)
         announce(
             Candidate(

@@ -102,10 +102,10 @@ final class BoundaryBench {
             host = simulation.addHost(
                 "phone \(index)", addresses: [IPAddress(v4: 0x0A01_000A + number)], behind: phoneNAT, link: link)
         } else {
-            let address =
-                options.hasIPv6Outside
-                ? IPAddress(v6: 0x2001_0DB8_0001_0000, 0x1000 + UInt64(index)) : IPAddress(v4: 0xCB00_7180 + number)
-            host = simulation.addHost("phone \(index)", addresses: [address], link: link)
+            let v4 = IPAddress(v4: 0xCB00_7180 + number)
+            let v6 = IPAddress(v6: 0x2001_0DB8_0001_0000, 0x1000 + UInt64(index))
+            let addresses = options.hasIPv6Outside ? (options.hasIPv4Outside ? [v4, v6] : [v6]) : [v4]
+            host = simulation.addHost("phone \(index)", addresses: addresses, link: link)
         }
         let mapping = try AddressMapping(parsing: options.kind == .none ? "" : options.rules)
         func peer(_ side: Side, _ host: HostID) throws -> ScenarioPeer {
@@ -163,9 +163,15 @@ final class BoundaryBench {
     func start(_ call: Int = 0) throws {
         calls[call].lastAnswer = now
         for side in Side.allCases {
-            let (base, now) = (base(of: call, side), now)
-            simulation.open(base, on: self[call, side].host)
-            try turn(call, side) { $0.gather(bases: [LocalBase(address: base)], at: now, into: &$1) }
+            let now = now
+            let bases =
+                side == .right
+                ? [base(of: call, side)]
+                : simulation.addresses(of: calls[call].phone.host).map { TransportAddress($0, 50_000) }
+            for base in bases { simulation.open(base, on: self[call, side].host) }
+            try turn(call, side) { engine, out in
+                engine.gather(bases: bases.map { LocalBase(address: $0) }, at: now, into: &out)
+            }
         }
         try offer(call, from: options.phoneOffers ? .left : .right)
     }
