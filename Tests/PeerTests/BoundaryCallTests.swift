@@ -47,7 +47,7 @@ import Testing
         for kind in [BoundaryOptions.Kind.relay, .nft] {
             for isLite in [false, true] where phoneControls || !isLite {
                 var gaps: [TimeDelta] = []
-                for seed in BoundaryTable.seeds(2, inTable: 10) {
+                for seed in BoundaryTable.seeds(2, inTable: 5) {
                     let bench = try connected(
                         {
                             $0.kind = kind
@@ -266,7 +266,7 @@ import Testing
 
     /// After a flush the phones' ports are handed out anew from a range so small that they change places.
     @Test func s19_reusedSourcePortsDoNotMixCalls() throws {
-        for seed in BoundaryTable.seeds(4, inTable: 10) {
+        for seed in BoundaryTable.seeds(4, inTable: 6) {
             let bench = try connected(
                 {
                     $0.phones = 4
