@@ -10,8 +10,8 @@ import Testing
     /// A call with a peer of these capabilities on the right; media of synthetic tracks where they are wanted.
     private func call(
         seed: UInt64, offerer: Side = .left, kinds: [MediaKind] = [.audio, .video],
-        signalFilter: @escaping (ScenarioCall.Signal) -> ScenarioCall.Signal? = { $0 },
-        _ change: @escaping (inout MediaCapabilities) -> Void = { _ in }
+        _ change: @escaping (inout MediaCapabilities) -> Void = { _ in },
+        signalFilter: @escaping (ScenarioCall.Signal) -> ScenarioCall.Signal? = { $0 }
     ) throws -> ScenarioCall {
         let call = try ScenarioCall("rtt=60ms", seed: seed) { side, configuration in
             if side == .right { change(&configuration.capabilities) }
@@ -81,14 +81,13 @@ import Testing
     /// Its video is all H.264: declined, and both hear each other. Whether it offers so, or answers our VP8 with port 0.
     @Test(arguments: Side.allCases) func videoOfH264OnlyIsDeclinedAndTheSoundGoesOn(offerer: Side) throws {
         let call = try call(
-            seed: 3, offerer: offerer,
+            seed: 3, offerer: offerer, { if offerer == .left { $0.video = [] } },
             signalFilter: { signal in
                 guard case .description(.offer, let text) = signal.message, offerer == .right else { return signal }
                 var signal = signal
                 signal.message = .description(.offer, text.replacing("VP8/90000", with: "H264/90000"))
                 return signal
-            },
-            { if offerer == .left { $0.video = [] } })
+            })
         let section = try #require(call.left.engine.negotiatedSession?.media[1])
         #expect(section.rejection == (offerer == .left ? .refusedByPeer : .noCommonCodec))
         for side in Side.allCases { #expect(try call.frames("0", at: side) > 95) }
