@@ -30,7 +30,7 @@ extension CallSession {
         let sockets = try openSockets(on: loop, addresses: try hostAddresses())
 
         var configuration = peerConfiguration(role: plan.role, certificate: certificate)
-        configuration.stunServers = servers
+        servers.apply(to: &configuration)
         let side = LivePeer(name: plan.name, log: log, logWorker: logWorker, keyLog: openKeyLog(), clock: clock)
         let connection = PeerConnection(loop: loop, configuration: configuration, observer: side)
         for (kind, direction) in plan.directions(sending: kinds, recording: options.record != nil) {

@@ -162,6 +162,7 @@ final class SignalingDriver: Sendable {
     private func take(_ description: SessionDescription, _ type: DescriptionType) async throws {
         let isGlare = type == .offer ? await connection.signalingState == .haveLocalOffer : false
         let isPolite = state.withLock { $0.isPolite }
+        if type == .offer { try await bringBack(offeredIn: description) }
         note(type == .offer ? .offered : .answered)
         switch try await connection.receive(description, type: type, isPolite: isPolite) {
         case .answered(let answer):
@@ -177,6 +178,16 @@ final class SignalingDriver: Sendable {
                 throw CallSetupError("an answer came without an offer of ours", status: .signaling)
             }
             reporter.log(.debug, "signalling: passed over: \(reason)")
+        }
+    }
+
+    /// A kind that the other side took out of the call has no transceiver any more. Where its offer brings the kind again,
+    /// ours goes along as before, like a track that is added again (RFC 9429 §5.10).
+    private func bringBack(offeredIn offer: SessionDescription) async throws {
+        let present = await connection.transceivers.map(\.kind)
+        for kind in media.kinds where !present.contains(kind) {
+            guard offer.media.contains(where: { $0.kind == kind && !$0.isRejected }) else { continue }
+            try await connection.addTransceiver(kind, direction: .sendReceive)
         }
     }
 
