@@ -97,7 +97,9 @@ let package = Package(
         .testTarget(name: "DTLSSRTPTests", dependencies: ["DTLSSRTP", "FixtureSupport"]),
         .testTarget(
             name: "PeerTests",
-            dependencies: ["Peer", "SDP", "ICE", "RTP", "DTLSSRTP", "SimulatedNetwork", "FixtureSupport"]),
+            dependencies: [
+                "Peer", "SDP", "ICE", "RTP", "DTLSSRTP", "SimulatedNetwork", "SimulatedTURN", "FixtureSupport",
+            ]),
         .testTarget(name: "PeerIOTests", dependencies: ["PeerIO", "ICE", "CLinuxIO"]),
         .testTarget(
             name: "SignalingTests",

@@ -2,6 +2,13 @@ import ArgumentParser
 import Endpoint
 
 @main
+enum Program {
+    static func main() async {
+        ProcessTitle.hidePasswords()
+        await Postern.main()
+    }
+}
+
 struct Postern: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "postern",

@@ -60,6 +60,10 @@ public struct MediaOptions: Hashable, Sendable {
 /// Where packets may go.
 public struct NetworkOptions: Hashable, Sendable {
     public var iceServers: [ICEServerURL] = []
+    /// For TURN servers whose URL has no credentials.
+    public internal(set) var login = TURNLogin.none
+    /// Which candidates may be used.
+    public internal(set) var icePolicy = ICETransportPolicy.all
     public var portRange: ClosedRange<UInt16>?
     /// One port for all calls of the process.
     public var udpPort: UInt16?

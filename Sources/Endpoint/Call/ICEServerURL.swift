@@ -1,59 +1,69 @@
+import ICE
 import Primitives
 
-/// A `stun:` URI (RFC 7064). TURN comes with a later issue and is refused by name until then.
+/// A STUN or TURN server as `--ice-server` names it: a URI of RFC 7064 or RFC 7065, which may have a user name and a
+/// password before its host.
+///
+///     stun:stun.example.org    turn:203.0.113.5:3478?transport=udp    turn:alice:secret@turn.example.org
+///
+/// The two are split at the last colon, since user names with a time of expiry have one; `%3A` and `%40` stand for a colon
+/// and an @. Neither is in `description`, nor in any error: those end in logs.
 public struct ICEServerURL: Hashable, Sendable, CustomStringConvertible {
-    public var host: String
-    public var port: UInt16
+    public var uri: ICEServerURI
+    public var credential: TURNCredential?
 
+    public var host: String { uri.host }
+    public var port: UInt16 { uri.port }
     public static let defaultPort: UInt16 = 3478
 
     public init(parsing text: String) throws(ICEServerError) {
-        guard let colon = text.firstIndex(of: ":") else { throw ICEServerError(text, "no scheme") }
-        switch text[..<colon].lowercased() {
-        case "stun": break
-        case "stuns", "turn", "turns":
-            throw ICEServerError(text, "\(text[..<colon]): servers are not supported yet, only stun:")
-        default: throw ICEServerError(text, "unknown scheme \"\(text[..<colon])\"")
+        var bare = text
+        if let at = text.lastIndex(of: "@"), let colon = text.firstIndex(of: ":"), colon < at {
+            bare = String(text[...colon]) + text[text.index(after: at)...]
+            let both = text[text.index(after: colon)..<at]
+            guard let split = both.lastIndex(of: ":"), let name = Self.decoded(both[..<split]),
+                let password = Self.decoded(both[both.index(after: split)...]), !name.isEmpty
+            else { throw ICEServerError(bare, "before the @ stands USER:PASSWORD, with %3A for a colon in either") }
+            credential = TURNCredential(username: name, password: password)
         }
-        let rest = text[text.index(after: colon)...]
-        guard !rest.contains("?") else { throw ICEServerError(text, "a stun: URI has no query (RFC 7064 §3.1)") }
-        guard !rest.hasPrefix("//") else { throw ICEServerError(text, "there is no // in a stun: URI (RFC 7064 §3.1)") }
-        var host = rest
-        port = Self.defaultPort
-        if rest.hasPrefix("[") {
-            guard let close = rest.firstIndex(of: "]") else { throw ICEServerError(text, "[ without ]") }
-            host = rest[rest.index(after: rest.startIndex)..<close]
-            guard IPAddress(host)?.family == .ipv6 else { throw ICEServerError(text, "\(host) is no IPv6 address") }
-            let tail = rest[rest.index(after: close)...]
-            if !tail.isEmpty {
-                guard tail.hasPrefix(":"), let number = UInt16(tail.dropFirst()), number > 0 else {
-                    throw ICEServerError(text, "\"\(tail)\" is no port")
-                }
-                port = number
-            }
-        } else if let separator = rest.lastIndex(of: ":") {
-            guard rest.firstIndex(of: ":") == separator else {
-                throw ICEServerError(text, "an IPv6 address goes in brackets")
-            }
-            guard let number = UInt16(rest[rest.index(after: separator)...]), number > 0 else {
-                throw ICEServerError(text, "\"\(rest[separator...].dropFirst())\" is no port")
-            }
-            host = rest[..<separator]
-            port = number
+        do throws(ICEServerURI.ParseError) {
+            uri = try ICEServerURI(parsing: bare)
+        } catch {
+            throw ICEServerError(bare, error.description)
         }
-        guard !host.isEmpty, host.utf8.count <= 253,
-            !host.contains(where: { $0.isWhitespace || $0 == "/" || $0 == "@" })
-        else { throw ICEServerError(text, "no host name or address") }
-        self.host = String(host)
+        if credential != nil, uri.service == .stun {
+            throw ICEServerError(bare, "a STUN server wants no user name and password")
+        }
+        if uri.isSecure || uri.transport == .tcp {
+            throw ICEServerError(bare, "servers over TCP and TLS are not supported yet, only UDP")
+        }
     }
 
-    public var description: String { "stun:" + (host.contains(":") ? "[\(host)]" : host) + ":\(port)" }
+    /// Without its percent escapes; `nil` where one is malformed or the bytes are no UTF-8.
+    private static func decoded(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
+                return nil
+            }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    public var description: String { "\(uri)" }
 }
 
 public struct ICEServerError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String
 
     init(_ text: String, _ reason: String) {
-        description = "--ice-server \(text): \(reason); write stun:HOST:PORT"
+        description = "--ice-server \(text): \(reason); write stun:HOST:PORT or turn:HOST:PORT"
     }
 }

@@ -62,9 +62,25 @@ extension NetworkOptions {
             networks.append(NetworkPrefix(ip: ip, prefix: prefix))
         }
         switch policy {
-        case "all": isDefaultRouteOnly = false
         case "default-route": isDefaultRouteOnly = true
-        default: throw NetworkOptionError(description: "--ice-policy \(policy): write all or default-route")
+        default:
+            guard let one = ICETransportPolicy(rawValue: policy) else {
+                throw NetworkOptionError(
+                    description: "--ice-policy \(policy): write all, relay, host-only or default-route")
+            }
+            icePolicy = one
+        }
+        let relays = iceServers.contains { $0.uri.service == .turn }
+        if icePolicy == .relay, !relays {
+            throw NetworkOptionError(description: "--ice-policy relay needs a relay: add --ice-server turn:HOST:PORT")
+        }
+        if relays, udpPort != nil {
+            throw NetworkOptionError(
+                description: "--udp-port and a turn: server do not go together yet: calls that share a socket would "
+                    + "share its one allocation; use --port-range")
+        }
+        if relays, isICELite {
+            throw NetworkOptionError(description: "--ice-lite never sends checks, so a turn: server is of no use to it")
         }
     }
 }

@@ -25,7 +25,7 @@ extension CallSession {
         let clock: @Sendable () -> Instant = { loop.now }
         let servers = try await resolveServers()
         let addresses =
-            options.network.interfaces.isEmpty
+            options.network.interfaces.isEmpty && servers.areLocal
             ? [HostAddress(ip: .loopbackV4, interfaceName: "lo", interfaceIndex: 1)] : try hostAddresses()
         // Both sockets before the recording is made: a port that is taken must leave no file behind.
         let sockets = [
@@ -37,7 +37,7 @@ extension CallSession {
         let answererSide = LivePeer(name: "answerer", log: log, logWorker: logWorker, keyLog: keyLog, clock: clock)
         func connection(_ role: ICERole, _ side: LivePeer) -> PeerConnection {
             var configuration = peerConfiguration(role: role, certificate: certificate)
-            configuration.stunServers = servers
+            servers.apply(to: &configuration)
             return PeerConnection(loop: loop, configuration: configuration, observer: side)
         }
         let offerer = connection(.controlling, offererSide)
@@ -52,7 +52,12 @@ extension CallSession {
         for kind in kinds.isEmpty ? [.audio, .video] : kinds {
             try await offerer.addTransceiver(kind, direction: source == nil ? .receiveOnly : .sendOnly)
         }
-        try await connect(offerer, answerer, sockets: sockets)
+        do {
+            try await connect(offerer, answerer, sockets: sockets)
+        } catch {
+            for connection in [offerer, answerer] { await connection.close() }
+            throw error
+        }
         let exchange = [
             Task { await forward(offererSide.signals, to: answerer) },
             Task { await forward(answererSide.signals, to: offerer) },

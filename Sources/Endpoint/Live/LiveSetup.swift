@@ -7,6 +7,20 @@ import PeerIO
 import Primitives
 import SDP
 
+/// STUN and TURN servers with their addresses.
+struct ICEServers {
+    var stun: [STUNServer] = []
+    var relays: [RelayServer] = []
+
+    func apply(to configuration: inout PeerConfiguration) {
+        configuration.stunServers = stun
+        configuration.relayServers = relays
+    }
+
+    /// Whether all are on this machine, so that 127.0.0.1 will do to reach them.
+    var areLocal: Bool { (stun.map(\.address) + relays.map(\.address)).allSatisfy(\.ip.isLoopback) }
+}
+
 /// What calls over sockets share: the loop, sockets, servers, publishers.
 extension CallSession {
     func makeLoop() throws -> IOLoop {
@@ -103,6 +117,7 @@ extension CallSession {
     func applyNetwork(to configuration: inout PeerConfiguration) {
         configuration.ice.mapping = mapping.withLock { $0 }
         configuration.ice.isLite = options.network.isICELite
+        configuration.ice.policy = options.network.icePolicy
         configuration.ice.allowsAsymmetricResponses = options.network.allowsAsymmetricProxy
     }
 
@@ -185,30 +200,36 @@ extension CallSession {
                 + addresses.map { "\($0.ip)" }.joined(separator: ", "), status: .network)
     }
 
-    /// The addresses of the STUN servers. A name that cannot be resolved is an error: the flag asked for it.
-    func resolveServers() async throws -> [STUNServer] {
+    /// The addresses of the STUN and TURN servers. A name that cannot be resolved is an error: the flag asked for it.
+    func resolveServers() async throws -> ICEServers {
         try await resolveMapping()
         let mapping = mapping.withLock { $0 }
-        var servers: [STUNServer] = []
+        var servers = ICEServers()
         let resolver = Resolver()
+        let credential = options.network.login.credential(at: Date())
         for url in options.network.iceServers {
-            if let mapped = mapping.server(name: url.host, port: url.port) {
-                servers += mapped.map { STUNServer(url: "\(url)", address: $0.address) }
-                continue
-            }
-            if let ip = IPAddress(url.host) {
-                servers.append(STUNServer(url: "\(url)", address: TransportAddress(ip, url.port)))
-                continue
-            }
-            do {
-                for ip in try await resolver.resolve(url.host).prefix(2) {
-                    servers.append(STUNServer(url: "\(url)", address: TransportAddress(ip, url.port)))
+            for address in try await addresses(of: url, mapping, resolver) {
+                switch url.uri.service {
+                case .stun: servers.stun.append(STUNServer(url: "\(url)", address: address))
+                case .turn:
+                    servers.relays.append(
+                        RelayServer(url: "\(url)", address: address, credential: url.credential ?? credential))
                 }
-            } catch {
-                throw CallSetupError("--ice-server \(url): \(error)", status: .network)
             }
         }
         return servers
+    }
+
+    private func addresses(
+        of url: ICEServerURL, _ mapping: AddressMapping, _ resolver: Resolver
+    ) async throws -> [TransportAddress] {
+        if let mapped = mapping.server(name: url.host, port: url.port) { return mapped.map(\.address) }
+        if let ip = IPAddress(url.host) { return [TransportAddress(ip, url.port)] }
+        do {
+            return try await resolver.resolve(url.host).prefix(2).map { TransportAddress($0, url.port) }
+        } catch {
+            throw CallSetupError("--ice-server \(url): \(error)", status: .network)
+        }
     }
 
     /// What is sent on an agreed session: the kinds of the source that the other side takes, in the codecs agreed.

@@ -14,6 +14,8 @@ public struct CallJournal: Sendable {
     public private(set) var selectedPair: (local: Candidate, remote: Candidate)?
     public private(set) var localCandidates: [String] = []
     public private(set) var remoteCandidateProblems: [String] = []
+    /// What STUN and TURN servers did not do, and why.
+    public private(set) var serverProblems: [String] = []
     public private(set) var unreachable: [String: Int] = [:]
     public private(set) var drops: [DropReason: Int] = [:]
     public private(set) var refusedStreams: [String] = []
@@ -62,6 +64,7 @@ public struct CallJournal: Sendable {
     }
 
     public mutating func note(_ entry: TraceEvent) {
+        if case .ice(let trace) = entry.detail { return note(trace) }
         guard case .peer(let trace) = entry.detail else { return }
         switch trace {
         case .milestone(let milestone): milestones[milestone] = entry.time
@@ -75,6 +78,17 @@ public struct CallJournal: Sendable {
             }
         case .streamRefused(let ssrc, _, let reason):
             if refusedStreams.count < Self.maximumFacts { refusedStreams.append("SSRC \(ssrc): \(reason)") }
+        default: break
+        }
+    }
+
+    private mutating func note(_ trace: ICETrace) {
+        switch trace {
+        case .serverFailed, .relayLost, .relayRefused:
+            let problem = "\(trace)"
+            if serverProblems.count < Self.maximumFacts, !serverProblems.contains(problem) {
+                serverProblems.append(problem)
+            }
         default: break
         }
     }

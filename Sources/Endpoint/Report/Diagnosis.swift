@@ -65,6 +65,9 @@ extension Diagnosis {
 
     private static func iceSentence(_ journal: CallJournal, pairs: [StatisticsObject]) -> String {
         func sum(_ name: String) -> Int { Int(pairs.reduce(0) { $0 + ($1[name]?.asDouble ?? 0) }) }
+        if journal.localCandidates.isEmpty, let problem = journal.serverProblems.first {
+            return "ICE failed: there is no local candidate: \(problem)"
+        }
         if journal.localCandidates.isEmpty {
             return "ICE failed: there is no local candidate; no usable network interface was found"
         }
@@ -113,6 +116,7 @@ extension Diagnosis {
         for (reason, count) in journal.drops.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
             facts.append("\(count) packets dropped: \(reason.rawValue)")
         }
+        facts += journal.serverProblems.prefix(10)
         facts += journal.remoteCandidateProblems.prefix(10).map { "candidate not used: \($0)" }
         facts += journal.refusedStreams.prefix(10)
         return facts

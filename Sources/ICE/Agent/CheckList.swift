@@ -146,7 +146,8 @@ extension CheckList {
             a.family == b.family, local.component == remote.component
         else { return false }
         if a.family == .ipv6, a.isLinkLocal != b.isLinkLocal { return false }
-        return a.isLoopback == b.isLoopback
+        // What the host of a relay can reach is not ours to know.
+        return local.type == .relayed || a.isLoopback == b.isLoopback
     }
 
     private mutating func formPair(
@@ -184,6 +185,29 @@ extension CheckList {
 
     private func isProtected(_ pair: CandidatePair) -> Bool {
         pair.id == selectedID || pair.id == nomineeID || pair.id == sendingID || pair.id == challenge?.challengerID
+    }
+
+    /// A base is gone, with all its pairs. Where the one in use was among them, others are worth a try at once.
+    mutating func drop(
+        base: TransportAddress, because reason: String, _ context: CheckContext, at now: Instant,
+        into out: inout ICEAgent.Output
+    ) {
+        guard pairs.contains(where: { $0.path.local == base }) else { return }
+        let wasInUse = sendingPair?.path.local == base
+        while let i = pairs.firstIndex(where: { $0.path.local == base }) {
+            let id = pairs[i].id
+            if id == selectedID { selectedID = nil }
+            if id == nomineeID { nomineeID = nil }
+            if id == sendingID { sendingID = nil }
+            if id == challenge?.incumbentID || id == challenge?.challengerID { challenge = nil }
+            removePair(at: i, because: reason, into: &out)
+        }
+        guard wasInUse, !isRetired else { return }
+        isDisconnected = false
+        patienceEnd = now + context.configuration.patience
+        for i in pairs.indices where pairs[i].state != .waiting {
+            pairs[i].nextSend = earliest(pairs[i].nextSend, now)
+        }
     }
 
     private mutating func removePair(at i: Int, because reason: String, into out: inout ICEAgent.Output) {

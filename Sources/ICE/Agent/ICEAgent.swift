@@ -51,6 +51,8 @@ public struct ICEAgent: Sendable {
     /// Set between a restart of ours and the other side's credentials for it.
     var restartPoint: RestartPoint?
     var gatherer = Gatherer()
+    /// Allocations on TURN servers; they go on through restarts.
+    var relays = RelayTable()
     var bases: [LocalBase] = []
     var foundations: [String] = []
     var earlyChecks: [InboundCheck] = []
@@ -122,8 +124,9 @@ extension CheckList {
 extension ICEAgent {
     /// Does what is due by `now`. Afterwards the deadline is `nil` or later.
     public mutating func advance(to now: Instant, into out: inout Output) {
-        guard connectionState != .closed else { return }
+        guard connectionState != .closed else { return advanceReleasing(to: now, into: &out) }
         begin(at: now, into: &out)
+        advanceRelays(to: now, into: &out)
         if let due = gatherer.deadline, due <= now {
             out.trace.append(.timer(.gathering))
             gatherer.advance(to: now, configuration, random: &context.random, into: &out)
@@ -158,7 +161,7 @@ extension ICEAgent {
         previous?.updateSending(&context, at: now)
         previous?.pursueNomination(&context, at: now, into: &out)
         previous?.sendWaiting(&context, at: now, into: &out)
-        if gatheringState == .gathering, gatherer.isComplete { setGatheringState(.complete, into: &out) }
+        if gatheringState == .gathering, gatherer.isComplete, relays.isComplete { setGatheringState(.complete, into: &out) }
 
         let pair = sendingList.sendingPair
         if pair != nil { hasStood = true }
@@ -171,6 +174,7 @@ extension ICEAgent {
             selected = (pair.id, pair.remote.type)
             out.events.append(.selectedPairChanged(local: pair.local, remote: pair.remote, path: pair.path))
         }
+        settleRelays(pair, at: now, into: &out)
         let state = derivedState(pair)
         if state != connectionState {
             connectionState = state
@@ -178,6 +182,7 @@ extension ICEAgent {
         }
         deadline = earliest(gatherer.deadline, current.deadline(context, at: now))
         deadline = earliest(deadline, previous?.deadline(context, at: now))
+        deadline = earliest(deadline, relays.deadline)
         deadline = earliest(deadline, restartDue.map { max($0, now + .nanoseconds(1)) })
     }
 

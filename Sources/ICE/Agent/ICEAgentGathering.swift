@@ -35,8 +35,13 @@ extension ICEAgent {
 
     mutating func gather(on bases: [LocalBase], at now: Instant, into out: inout Output) {
         setGatheringState(.gathering, into: &out)
-        for base in bases { announceHost(base, into: &out) }
-        gatherer.start(bases, withMappedServers(into: &out), random: &context.random, at: now)
+        if configuration.policy != .relay {
+            for base in bases { announceHost(base, into: &out) }
+        }
+        if configuration.policy == .all {
+            gatherer.start(bases, withMappedServers(into: &out), random: &context.random, at: now)
+        }
+        gatherRelayed(on: bases, at: now, into: &out)
         gatherer.advance(to: now, configuration, random: &context.random, into: &out)
         admitEarlyChecks(at: now, into: &out)
     }
@@ -95,7 +100,7 @@ extension ICEAgent {
         guard connectionState != .closed, new != mapping else { return }
         begin(at: now, into: &out)
         mapping = new
-        if gatheringState != .new {
+        if gatheringState != .new, configuration.policy != .relay {
             for base in bases { announceHost(base, into: &out) }
         }
         settle(at: now, into: &out)
@@ -186,9 +191,16 @@ extension ICEAgent {
         earlyChecks = []
         earlyCandidates = []
         out.trace.append(.restarted(local: current.localCredentials))
+        withdrawPermissions()
         guard gatheringState != .new else { return }
         gatherer = Gatherer()
         gather(on: bases, at: now, into: &out)
+    }
+
+    /// Ends everything; allocations are freed. Until `areRelaysReleased`, `receive` and `advance` still serve that.
+    public mutating func close(at now: Instant, into out: inout Output) {
+        close()
+        releaseRelays(at: now, into: &out)
     }
 
     public mutating func close() {

@@ -2,11 +2,19 @@ import Primitives
 
 /// What the network delivers.
 extension ICEAgent {
-    /// A STUN datagram: first byte 0 ... 3 (RFC 7983).
+    /// A STUN datagram (first byte 0 ... 3, RFC 7983), or a TURN server's ChannelData (64 ... 79).
     public mutating func receive(_ datagram: Datagram, at now: Instant, into out: inout Output) {
-        guard connectionState != .closed else { return }
+        guard connectionState != .closed else { return receiveReleasing(datagram, at: now, into: &out) }
         begin(at: now, into: &out)
+        if !receiveRelayed(datagram, at: now, into: &out) { receiveMessage(datagram, at: now, into: &out) }
+        settle(at: now, into: &out)
+    }
+
+    mutating func receiveMessage(_ datagram: Datagram, at now: Instant, into out: inout Output) {
         let path = datagram.path
+        guard configuration.policy != .relay || relays.index(ofRelayed: path.local) != nil else {
+            return out.trace.append(.dropped(path, .notRelayed))
+        }
         do throws(STUNParseError) {
             let message = try STUNMessage(parsing: datagram.bytes)
             if message.fingerprint == .differs {
@@ -21,7 +29,6 @@ extension ICEAgent {
             context.counters.malformed += 1
             out.trace.append(.dropped(path, .malformed(error)))
         }
-        settle(at: now, into: &out)
     }
 
     mutating func receive(

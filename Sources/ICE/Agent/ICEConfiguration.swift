@@ -7,6 +7,15 @@ extension ICEAgent {
         /// Answer checks and never send any (RFC 8445 §2.5). Such an agent is controlled.
         public var isLite = false
         public var stunServers: [STUNServer] = []
+        /// An allocation is made on each, for each base of its family.
+        public var relayServers: [RelayServer] = []
+        /// How allocations are asked for and kept; each server's credential is its own.
+        public var allocation = TURNAllocation.Configuration()
+        /// Addresses that peers are seen as at a relay, besides those they announce: the proxy's own, where one stands
+        /// before the peer. They get permissions (RFC 8656 §9).
+        public var relayPeers: [IPAddress] = []
+        /// Which candidates may be used.
+        public var policy: ICETransportPolicy = .all
         /// What is announced and where is sent, where something on the way translates addresses.
         public var mapping: AddressMapping = .identity
         /// Whether a response may come from another address than was asked, for proxies that answer from elsewhere. Its
@@ -63,6 +72,8 @@ extension ICEAgent {
     /// Caps of everything the network or signalling can make grow (invariant 5).
     public struct Limits: Hashable, Sendable {
         public var bases = 16
+        /// Allocations, bases times servers.
+        public var relays = 8
         public var localCandidates = 64
         public var remoteCandidates = 64
         /// Remote candidates learnt from checks, within `remoteCandidates`' cap of signaled ones' neighbours.

@@ -9,6 +9,8 @@ public enum ICEDropReason: Hashable, Sendable {
     case unmatchedResponse
     /// Too many early checks.
     case earlyChecksFull
+    /// It came to a socket of ours directly, and only relayed addresses may be used.
+    case notRelayed
 }
 
 extension ICEDropReason: CustomStringConvertible {
@@ -22,6 +24,7 @@ extension ICEDropReason: CustomStringConvertible {
         case .wrongIntegrity: "wrong MESSAGE-INTEGRITY"
         case .unmatchedResponse: "response to no request"
         case .earlyChecksFull: "too many early checks"
+        case .notRelayed: "not through a relay, and only relays may be used"
         }
     }
 }

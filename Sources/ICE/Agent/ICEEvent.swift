@@ -9,6 +9,8 @@ public enum ICEEvent: Hashable, Sendable {
     /// Where to send DTLS and media; `nil` stops all sending.
     case sendingPathChanged(NetworkPath?)
     case selectedPairChanged(local: Candidate, remote: Candidate, path: NetworkPath)
+    /// No STUN: what a TURN server delivered, on the path from our relayed address to the peer.
+    case relayedDatagram(Datagram)
     /// Nothing was answered for 30 s (RFC 7675 §5.1).
     case consentExpired
     /// The other side came with new credentials; ours are new now, too, and belong in the answer (RFC 8839 §4.4.2).

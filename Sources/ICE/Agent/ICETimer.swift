@@ -2,6 +2,8 @@
 public enum ICETimer: String, Hashable, Sendable, CaseIterable {
     /// A STUN server is asked again, given up, or its mapping kept open.
     case gathering
+    /// A TURN request is repeated, an allocation, permission or channel renewed.
+    case relay
     /// Ta has passed: the next waiting pair's first check.
     case pace
     /// A pair's own time: repetition, recheck, consent.

@@ -36,6 +36,12 @@ public enum ICETrace: Hashable, Sendable {
     case credentialsRefused
     case serverAnswered(url: String, base: TransportAddress, mapped: TransportAddress)
     case serverFailed(url: String, base: TransportAddress, reason: String)
+    /// What goes on between us and a TURN server.
+    case relay(url: String, TURNTrace)
+    case relayAllocated(url: String, relayed: [TransportAddress], lifetime: TimeDelta)
+    case relayLost(url: String, relayed: [TransportAddress], because: String)
+    /// The server gives a peer no permission.
+    case relayRefused(url: String, peer: IPAddress, STUNErrorCode)
     case roleSwitched(to: ICERole, because: String)
     case restarted(local: ICECredentials)
     /// A restart was taken back: these credentials are in force again.
@@ -77,6 +83,12 @@ extension ICETrace: CustomStringConvertible {
         case .credentialsRefused: "remote credentials are not well formed"
         case .serverAnswered(let url, let base, let mapped): "\(url) sees \(base) as \(mapped)"
         case .serverFailed(let url, let base, let reason): "\(url) from \(base): \(reason)"
+        case .relay(let url, let entry): "\(url): \(entry)"
+        case .relayAllocated(let url, let relayed, let lifetime):
+            "\(url) relays for us at \(relayed.map(\.description).joined(separator: " and ")), for \(lifetime)"
+        case .relayLost(let url, let relayed, let reason):
+            "\(url): \(relayed.map(\.description).joined(separator: " and ")) is lost, \(reason)"
+        case .relayRefused(let url, let peer, let error): "\(url) does not permit \(peer): \(error)"
         case .roleSwitched(let role, let why): "now \(role): \(why)"
         case .restarted(let credentials): "restarted, \(credentials)"
         case .restartRolledBack(let credentials): "restart taken back, \(credentials)"

@@ -16,6 +16,10 @@ public struct PeerConfiguration: Sendable {
         get { ice.stunServers }
         set { ice.stunServers = newValue }
     }
+    public var relayServers: [RelayServer] {
+        get { ice.relayServers }
+        set { ice.relayServers = newValue }
+    }
     public var certificate: Certificate
     public var capabilities: MediaCapabilities
     public var srtpProfiles: [SRTPProfile]

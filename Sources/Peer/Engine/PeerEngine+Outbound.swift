@@ -107,7 +107,7 @@ extension PeerEngine {
             // The same SRTP index with other contents (a newer stamp) would use a key and nonce twice (RFC 7714 §8.1), so
             // what leaves is what left the first time, bit for bit.
             guard let sent = senders[at: position].sentPackets[packet.sequence] else { return }
-            _ = transmit(sent, into: &out)
+            _ = transmit(sent, at: now, into: &out)
             return
         }
         if packet.transportSequenceOffset != nil {
@@ -127,7 +127,7 @@ extension PeerEngine {
         if !packet.isRetransmission, let position = plainSender(of: packet.ssrc) {
             senders[at: position].sentPackets.note(bytes, sequence: packet.sequence)
         }
-        if transmit(bytes, into: &out) { note(.firstRTPSent, at: now, into: &out) }
+        if transmit(bytes, at: now, into: &out) { note(.firstRTPSent, at: now, into: &out) }
     }
 
     private func plainSender(of ssrc: SSRC) -> Int? {

@@ -98,7 +98,7 @@ extension PeerEngine {
             return trace(.peer(.outboundFailed(what: "RTCP", reason: "\(error)")), at: now, into: &out)
         }
         reports.noteSent(bytes: bytes.count, at: now)
-        _ = transmit(bytes, into: &out)
+        _ = transmit(bytes, at: now, into: &out)
     }
 
     mutating func sendBye(at now: Instant, into out: inout Output) {

@@ -71,6 +71,8 @@ extension PeerEngine {
         case .selectedPairChanged(let local, let remote, _):
             note(.pairSelected, at: now, into: &out)
             out.events.append(.selectedPairChanged(local: local, remote: remote))
+        case .relayedDatagram(var datagram):
+            dispatch(&datagram, at: now, into: &out)
         case .restartWanted(let silence):
             out.events.append(.restartWanted(silence: silence))
         case .consentExpired, .restartedByRemote:
@@ -152,7 +154,7 @@ extension PeerEngine {
     }
 
     mutating func drainDTLS(at now: Instant, into out: inout Output) {
-        for bytes in dtlsOutput.datagrams { _ = transmit(bytes, into: &out) }
+        for bytes in dtlsOutput.datagrams { _ = transmit(bytes, at: now, into: &out) }
         for entry in dtlsOutput.trace { trace(.dtls(entry), at: now, into: &out) }
         let events = dtlsOutput.events
         dtlsOutput.removeAll()
@@ -184,6 +186,15 @@ extension PeerEngine {
         setConnectionState(.connected, into: &out)
         out.events.append(.connected)
         replayEarlyDatagrams(of: .rtp, at: now, into: &out)
+    }
+
+    /// Whether what the relay servers held for us is freed: after `close`, sockets may be closed then.
+    public var areRelaysReleased: Bool { ice.areRelaysReleased }
+
+    /// After `close` only relay servers are heard, until they have freed what they held.
+    mutating func receiveReleasing(_ datagram: Datagram, at now: Instant, into out: inout Output) {
+        ice.receive(datagram, at: now, into: &iceOutput)
+        drainICE(at: now, into: &out)
     }
 
     mutating func keepEarly(

@@ -56,6 +56,8 @@ public struct PeerEngine {
     var feedbackSSRC: SSRC
     var senders = StreamTable<String, SenderState>()
     var receivers = StreamTable<SSRC, ReceiverState>()
+    /// When the next packet of a key is due. Kept, since every deadline asks for it and hardly any call has keys.
+    var nextTelephoneEvent: Instant?
     var routes = RoutingTable()
     var timelines = TrackTimelines()
     var reports: ReportScheduler
@@ -115,7 +117,7 @@ public struct PeerEngine {
             drainDTLS(at: now, into: &out)
         }
         guard srtp != nil, !isClosed else { return }
-        sendTelephoneEvents(at: now, into: &out)
+        if let due = nextTelephoneEvent, due <= now { sendTelephoneEvents(at: now, into: &out) }
         for position in receivers.indices {
             guard let due = receivers[at: position].stream.deadline, due <= now else { continue }
             receivers[at: position].stream.advance(to: now, into: &receiveOutput)
@@ -132,11 +134,15 @@ public struct PeerEngine {
 
     /// A datagram from one of our sockets.
     public mutating func receive(_ datagram: consuming Datagram, at now: Instant, into out: inout Output) {
-        guard !isClosed else { return }
+        guard !isClosed else { return receiveReleasing(datagram, at: now, into: &out) }
         // The only reference to the bytes, so that they are decrypted where they lie.
         var datagram = datagram
         counters.packetsReceived += 1
         counters.bytesReceived += datagram.bytes.count
+        dispatch(&datagram, at: now, into: &out)
+    }
+
+    mutating func dispatch(_ datagram: inout Datagram, at now: Instant, into out: inout Output) {
         switch PacketClass(datagram.bytes) {
         case .stun:
             ice.receive(datagram, at: now, into: &iceOutput)
@@ -148,7 +154,11 @@ public struct PeerEngine {
         case .rtcp:
             receiveRTCP(&datagram, at: now, into: &out)
         case .turnChannel:
-            drop(datagram, .turnChannel, .turnChannelUnknown, at: now, into: &out)
+            guard ice.isRelay(datagram.path) else {
+                return drop(datagram, .turnChannel, .turnChannelUnknown, at: now, into: &out)
+            }
+            ice.receive(datagram, at: now, into: &iceOutput)
+            drainICE(at: now, into: &out)
         case .zrtp, .unknown:
             drop(datagram, PacketClass(datagram.bytes), .notDemultiplexable, at: now, into: &out)
         }
@@ -171,7 +181,8 @@ public struct PeerEngine {
             dtls?.close(at: now, into: &dtlsOutput)
             drainDTLS(at: now, into: &out)
         }
-        ice.close()
+        ice.close(at: now, into: &iceOutput)
+        drainICE(at: now, into: &out)
         isClosed = true
         note(.closed, at: now, into: &out)
         setConnectionState(.closed, into: &out)
@@ -220,11 +231,12 @@ public struct PeerEngine {
     }
 
     /// Puts a datagram on the current sending path; without one it goes nowhere, as consent demands (RFC 7675 §5.1).
-    mutating func transmit(_ bytes: [UInt8], into out: inout Output) -> Bool {
+    mutating func transmit(_ bytes: [UInt8], at now: Instant, into out: inout Output) -> Bool {
         guard let path = ice.sendingPath else { return false }
         counters.packetsSent += 1
         counters.bytesSent += bytes.count
-        out.datagrams.append(Datagram(bytes: bytes, path: path))
+        let datagram = Datagram(bytes: bytes, path: path)
+        if !ice.relay(datagram, at: now, into: &out.datagrams) { out.datagrams.append(datagram) }
         return true
     }
 }

@@ -29,6 +29,9 @@ public actor PeerConnection {
     private var multicastResolver: MulticastResolver?
     private let waiting = Atomic<Int>(0)
 
+    /// How long TURN servers are waited for when the connection is closed.
+    public static let releaseLimit: TimeDelta = .milliseconds(1_000)
+
     /// Frames that may wait for the loop before `submit` refuses: more than a second of audio and video.
     public static let maximumWaitingFrames = 128
 
@@ -132,9 +135,15 @@ public actor PeerConnection {
     public func milestones() -> Milestones { engine.milestones }
     public func socketCounters() -> [TransportAddress: UDPSocketCounters] { sockets.mapValues(\.counters) }
 
-    /// Says goodbye and closes the sockets. The last events are told before it returns.
-    public func close() {
+    /// Says goodbye and closes the sockets. The last events are told before it returns. With allocations on TURN servers
+    /// it takes a round trip more, and `releaseLimit` where they do not answer.
+    public func close() async {
         turn { $0.close(at: $1, into: &$2) }
+        // A server that was not told keeps a port of ours for minutes, and a place of the user's quota.
+        let limit = loop.now + Self.releaseLimit
+        while !engine.areRelaysReleased, loop.now < limit {
+            do { try await Task.sleep(for: .milliseconds(5)) } catch { break }
+        }
         timer?.cancel()
         timer = nil
         for socket in sockets.values { socket.close() }

@@ -3,8 +3,28 @@ import Endpoint
 
 /// Where packets may go, and what stands between the two sides.
 struct NetworkFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("A STUN server, stun:HOST:PORT. Repeatable.", valueName: "url"))
+    @Option(
+        help: ArgumentHelp(
+            "A STUN or TURN server, stun:HOST:PORT or turn:HOST:PORT. Repeatable; Docs/turn.md.", valueName: "url"))
     var iceServer: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "The user name for TURN servers; POSTERN_TURN_USER does the same.", valueName: "name"))
+    var turnUser: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A file whose first line is the user's TURN password; or POSTERN_TURN_PASSWORD.", valueName: "file"))
+    var turnPasswordFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            A file whose first line is the secret shared with the TURN server, of which credentials for a day are made \
+            (coturn's use-auth-secret); or POSTERN_TURN_SECRET.
+            """, valueName: "file"))
+    var turnSecretFile: String?
 
     @Option(
         help: ArgumentHelp(
@@ -45,8 +65,8 @@ struct NetworkFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            Which addresses to gather on (RFC 8828): all of them, or default-route, those that traffic to the internet \
-            leaves by.
+            Which candidates to use: all; relay, those of TURN servers only; host-only, which asks no server; or \
+            default-route, all on addresses that traffic to the internet leaves by (RFC 8828).
             """, valueName: "policy"))
     var icePolicy: String = "all"
 
@@ -83,13 +103,15 @@ extension CallOptions {
         do throws(NetworkOptionError) {
             if let path = flags.mapFile { try network.addMappingRules(inFile: path) }
             for rule in flags.map { try network.addMappingRule(rule) }
+            network.allowsAsymmetricProxy = flags.allowAsymmetricProxy
+            network.isICELite = flags.iceLite
+            try network.setTURNLogin(
+                user: flags.turnUser, passwordFile: flags.turnPasswordFile, secretFile: flags.turnSecretFile)
             try network.setFilters(
                 family: flags.addressFamily, subnets: flags.subnet, policy: flags.icePolicy)
         } catch {
             throw ValidationError("\(error)")
         }
-        network.allowsAsymmetricProxy = flags.allowAsymmetricProxy
-        network.isICELite = flags.iceLite
         network.interfaces = flags.interface
         guard (flags.dtlsCertificate == nil) == (flags.dtlsKey == nil) else {
             throw ValidationError("--dtls-certificate and --dtls-key go together")

@@ -6,6 +6,7 @@ import Primitives
 import RTP
 import SDP
 import SimulatedNetwork
+import SimulatedTURN
 
 /// Two engines, a simulated network and signalling between them, in virtual time: the rig of every scenario.
 ///
@@ -39,6 +40,10 @@ final class ScenarioCall {
     private(set) var now = Instant.zero
     private(set) var steps = 0
     var random: RandomSource
+    /// A TURN server on a host of its own, where the scenario has one.
+    var relay: (host: HostID, server: TURNServer)?
+    /// Sees each datagram before it reaches the TURN server; `false` swallows it.
+    var onRelayArrival: ((Datagram) -> Bool)?
 
     var signalingDelay = TimeDelta.zero
     /// Changes, delays or swallows what signalling carries.
@@ -189,6 +194,7 @@ final class ScenarioCall {
             try performActions()
             try deliverSignals()
             for side in Side.allCases { try advance(side) }
+            turnRelay { $0.advance(to: $1, into: &$2) }
             if stop(self) { return true }
         }
         now = Swift.max(now, end)
@@ -207,10 +213,12 @@ final class ScenarioCall {
         due = earliest(due, simulation.nextEvent)
         for entry in signals { due = earliest(due, entry.signal.at) }
         for action in actions { due = earliest(due, action.at) }
+        due = earliest(due, relay?.server.deadline)
         return due
     }
 
     private func deliver(_ arrival: Arrival) throws {
+        if arrival.host == relay?.host { return deliverToRelay(arrival.delivery) }
         let side: Side = arrival.host == left.host ? .left : .right
         let now = now
         switch arrival.delivery {
@@ -219,6 +227,23 @@ final class ScenarioCall {
         case .unreachable(let path, let reason):
             try turn(side) { $0.noteUnreachable(path, reason: "\(reason)", at: now, into: &$1) }
         }
+    }
+
+    private func deliverToRelay(_ delivery: Delivery) {
+        switch delivery {
+        case .datagram(let datagram):
+            guard onRelayArrival?(datagram) ?? true else { return }
+            turnRelay { $0.receive(datagram, at: $1, into: &$2) }
+        case .unreachable(let path, let reason):
+            turnRelay { $0.noteUnreachable(path, reason, at: $1, into: &$2) }
+        }
+    }
+
+    private func turnRelay(_ body: (inout TURNServer, Instant, inout [Datagram]) -> Void) {
+        guard let host = relay?.host else { return }
+        var out: [Datagram] = []
+        if relay != nil { body(&relay!.server, now, &out) }
+        for datagram in out { simulation.send(datagram, from: host, at: now) }
     }
 
     /// A datagram that reaches a peer now, whoever sent it.
@@ -294,7 +319,7 @@ final class ScenarioCall {
         var datagram = datagram
         guard onDeparture?(peer.side, &datagram) ?? true else { return }
         let kind = PacketClass(datagram.bytes)
-        if kind != .stun {
+        if kind != .stun, kind != .turnChannel {
             // RFC 7675 §5.1, in every scenario: consent of this very path, less than 30 s ago.
             guard let consent = lastSuccess[peer.side.rawValue][datagram.path], now - consent < .milliseconds(30_000)
             else { throw ScenarioError("\(peer.side) sends \(kind) on \(datagram.path) without consent", self) }

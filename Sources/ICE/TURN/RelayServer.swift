@@ -1,0 +1,24 @@
+import Primitives
+
+/// A TURN server that gives us relayed addresses (RFC 8656), already resolved.
+public struct RelayServer: Hashable, Sendable {
+    /// As it was configured, without credentials: what candidates, traces and reports name it by.
+    public var url: String
+    public var address: TransportAddress
+    public var credential: TURNCredential?
+
+    public init(url: String, address: TransportAddress, credential: TURNCredential? = nil) {
+        self.url = url
+        self.address = address
+        self.credential = credential
+    }
+}
+
+/// Which candidates an agent may use (RFC 8828 §5.2; `iceTransportPolicy` of W3C webrtc has the first two).
+public enum ICETransportPolicy: String, Hashable, Sendable, CaseIterable {
+    case all
+    /// Relayed ones only: our addresses are neither told nor used, and what comes to them directly is not answered.
+    case relay
+    /// No server is asked, and none learns of us.
+    case hostOnly = "host-only"
+}
