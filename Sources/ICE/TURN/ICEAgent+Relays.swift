@@ -290,6 +290,7 @@ extension ICEAgent {
 
     /// Frees all allocations; the agent is being closed. What the servers answer is taken until then.
     mutating func releaseRelays(at now: Instant, into out: inout Output) {
+        relays.limit = nil
         for i in relays.relays.indices {
             relays.relays[i].addresses = []
             relays.relays[i].allocation.release(at: now, into: &relays.output)
