@@ -84,7 +84,7 @@ import Testing
     }
 
     @Test func relayOnlyOnOneSideReachesAPeerThatKnowsNothingOfRelays() throws {
-        let call = try connected("rtt=40ms,nat=symmetric/fullcone", policy: [.relay, .hostOnly])
+        let call = try connected("rtt=40ms,nat=symmetric/none", policy: [.relay, .hostOnly])
         try expectMedia(call)
         #expect(types(call, .left)?.first == .relayed)
         #expect(call.right.localCandidates.allSatisfy { $0.kind == .host })
@@ -143,10 +143,11 @@ import Testing
 
     // MARK: Time
 
-    @Test func aNonceOfAMinuteAndAllTimersLastAnHour() throws {
+    /// A quarter of an hour sees every timer run out and be renewed: permissions 5 min, allocations and channels 10 min.
+    @Test func aNonceOfAMinuteAndAllTimersAreRenewedInTime() throws {
         let call = try connected(server: { $0.nonceLifetime = .seconds(60) })
         for side in Side.allCases { for i in call[side].tracks.indices { call[side].tracks[i].interval = .seconds(1) } }
-        try call.run(for: .seconds(3_600))
+        try call.run(for: .seconds(900))
         #expect(call.areConnected)
         #expect(call.left.states.allSatisfy { $0.state != .disconnected }, "\(call.left.states)")
         let counters = try #require(call.relay?.server.counters)
@@ -167,6 +168,8 @@ import Testing
         }
         #expect(isBack, "seed \(seed): \(call.left.states) \(call.right.states)")
         #expect(call.now - cut < .seconds(12), "seed \(seed): after \(call.now - cut)")
+        print("DBG", call.now, cut, call.left.states, call.right.states, call.left.selectedPairs.map { "\($0)" }, call.right.selectedPairs.map { "\($0)" })
+        for _ in 0..<12 { try call.run(for: .seconds(1)); print("DBG", call.now, Side.allCases.flatMap { side in ["0", "1"].map { call[side].received[$0]?.count ?? 0 } }, call.left.states.last as Any, call.left.drops, call.right.drops, call.relay!.server.counters) }
         try expectMedia(call, "seed \(seed), after the restart")
     }
 
