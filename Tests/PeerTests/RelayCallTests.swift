@@ -152,7 +152,8 @@ import Testing
         #expect(call.left.states.allSatisfy { $0.state != .disconnected }, "\(call.left.states)")
         let counters = try #require(call.relay?.server.counters)
         #expect(counters.expired == 0 && counters.refusedPeers == 0)
-        #expect((counters.errors[438] ?? 0) > 10, "\(counters)")
+        // Each renewal but the first finds the nonce stale: permissions at 240, 480, 720 s, allocation and channel at 540 s.
+        #expect((counters.errors[438] ?? 0) >= 8, "\(counters)")
         #expect(counters.errors[401] == 2 && counters.errors.keys.sorted() == [401, 438], "\(counters)")
     }
 
@@ -168,8 +169,6 @@ import Testing
         }
         #expect(isBack, "seed \(seed): \(call.left.states) \(call.right.states)")
         #expect(call.now - cut < .seconds(12), "seed \(seed): after \(call.now - cut)")
-        print("DBG", call.now, cut, call.left.states, call.right.states, call.left.selectedPairs.map { "\($0)" }, call.right.selectedPairs.map { "\($0)" })
-        for _ in 0..<12 { try call.run(for: .seconds(1)); print("DBG", call.now, Side.allCases.flatMap { side in ["0", "1"].map { call[side].received[$0]?.count ?? 0 } }, call.left.states.last as Any, call.left.drops, call.right.drops, call.relay!.server.counters) }
         try expectMedia(call, "seed \(seed), after the restart")
     }
 
