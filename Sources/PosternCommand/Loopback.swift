@@ -46,9 +46,13 @@ struct Loopback: AsyncParsableCommand {
             throw ValidationError(
                 "--interface and --ice-server are of this machine's network; --virtual does without it")
         }
-        if network.udpPort != nil || network.iceLite {
+        if network.udpPort != nil || network.tcpPort != nil || network.iceLite {
             throw ValidationError(
-                "--udp-port and --ice-lite are for one of two peers, not for both: use them with postern call")
+                "--udp-port, --tcp-port and --ice-lite are for one of two peers, not for both: use them with postern call")
+        }
+        if virtual, network.iceTcp != nil || network.iceTransport != "all" {
+            throw ValidationError(
+                "--ice-tcp and --ice-transport are about connections of this machine; --virtual simulates UDP only")
         }
         _ = try CallOptions(call, media, network)
     }

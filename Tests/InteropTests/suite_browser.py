@@ -178,6 +178,19 @@ async def scenarios(runner, binary, usual, shy):
                 f"{who} is told no candidates, {'postern' if offerer == 'postern' else name} offers",
                 lambda f, r=receiver, o=offerer: both_ways(f, o, filter_candidates=lambda to, _: to != r))
 
+    # ICE-TCP: nothing of UDP is told to either; Chromium connects, postern listens.
+    async def by_tcp(folder, offerer):
+        arguments = ["--ice-transport", "tcp", "--send", "test", "--record", "{out}/out.webm", "--duration", "10"]
+        c = await both_ways(folder, offerer, arguments=arguments,
+                            filter_candidates=lambda _, candidate: candidate.split()[2].lower() == "tcp")
+        ends = [c.last[end].get("protocol") for end in ("local", "remote")]
+        c.check("over TCP", ends == ["tcp", "tcp"], f"{ends}")
+        return c
+
+    if is_chromium:
+        await runner.scenario("ICE-TCP only, postern offers", lambda f: by_tcp(f, "postern"))
+        await runner.scenario(f"ICE-TCP only, {name} offers", lambda f: by_tcp(f, "foreign"))
+
     async def many(folder):
         slowest, failed = 0, []
         for index in range(10):

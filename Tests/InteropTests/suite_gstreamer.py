@@ -19,6 +19,24 @@ async def run(runner):
     await runner.scenario("postern offers", lambda f: both_ways(f, "postern"))
     await runner.scenario("webrtcbin offers", lambda f: both_ways(f, "foreign"))
 
+    # libnice connects and listens: once it has to do the one, once the other.
+    async def by_tcp(folder, offerer, mode):
+        arguments = ["--ice-transport", "tcp", "--ice-tcp", mode, "--send", "test", "--record", "{out}/out.webm", "--duration", "10"]
+        c = await Call(binary, folder, GStreamerPeer(folder), offerer, arguments=arguments,
+                       filter_candidates=lambda _, candidate: candidate.split()[2].lower() == "tcp").run()
+        c.check_exit()
+        pair = c.postern.report().get("selectedPair") or {}
+        c.check("over TCP", (pair.get("local") or {}).get("tcpType") == mode, f"{pair.get('local')}")
+        c.check_foreign_video()
+        c.check_recording(gap=1.0)
+        return c
+
+    for mode, who in (("passive", "webrtcbin"), ("active", "postern")):
+        for offerer in ("postern", "foreign"):
+            await runner.scenario(
+                f"ICE-TCP only, {who} connects, {'postern' if offerer == 'postern' else 'webrtcbin'} offers",
+                lambda f, o=offerer, m=mode: by_tcp(f, o, m))
+
     async def audio_only(folder, offerer):
         c = await Call(binary, folder, GStreamerPeer(folder, {"send": ["audio"]}), offerer).run()
         c.check_exit()

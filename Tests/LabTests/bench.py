@@ -64,10 +64,11 @@ class Bench:
         def there(port, moved=0, host=None):
             return {"port": port, "host": BACK_OUTER if is_front else host or INSIDE["server"],
                     "to": port if is_front else port - moved}
+        pool = [there(port, settings.offset, self.inside) for port in range(first, last + 1)]
         configuration = {
             "listen": listen, "bind": FRONT_INNER if is_front else BACK, "seed": settings.seed + (0 if is_front else 1000),
-            "udp": [there(port, settings.offset, self.inside) for port in range(first, last + 1)] + [there(STUN_PORT)],
-            "tcp": [there(SIGNALLING_PORT), there(STUN_PORT)],
+            "udp": (pool if settings.pool_proto != "tcp" else []) + [there(STUN_PORT)],
+            "tcp": (pool if settings.pool_proto != "udp" else []) + [there(SIGNALLING_PORT), there(STUN_PORT)],
             "idle": settings.idle, "idle_direction": settings.idle_direction, "tcp_idle": settings.tcp_idle,
             "max_flows": settings.max_flows, "overflow": settings.overflow, "queue": settings.queue,
             "loss": settings.loss if is_front else 0, "delay": settings.delay if is_front else 0,

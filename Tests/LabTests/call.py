@@ -24,7 +24,8 @@ class Rewriter:
         fields = line.split()
         if self.inside == "none" or len(fields) < 8:
             return [line]
-        if fields[4] != self.inside_address or fields[2].lower() != "udp":
+        # Over TCP only a listener has an address to go to.
+        if fields[4] != self.inside_address or (fields[2].lower() != "udp" and "tcptype passive" not in line):
             return []
         published = ([FRONT] if self.settings.ipv6 != "only" else []) + ([FRONT6] if self.settings.ipv6 != "none" else [])
         lines = [" ".join([*fields[:4], address, str(self.outside_port(int(fields[5]))), *fields[6:]])

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from LabTests import checks, isolation, scenarios_hostile, scenarios_moving, scenarios_room, scenarios_setup
+from LabTests import checks, isolation, scenarios_hostile, scenarios_moving, scenarios_room, scenarios_setup, scenarios_tcp
 from LabTests.bench import Bench
 from LabTests.flushes import flushes
 from LabTests.runner import run_all, summary, table
@@ -77,6 +77,7 @@ def parsed():
                             ("--jitter", float), ("--rate", float), ("--max-flows", int), ("--tcp-idle", float)):
             one.add_argument(field, type=kind)
         one.add_argument("--inside", choices=("pc", "server"))
+        one.add_argument("--pool-proto", choices=("udp", "tcp", "both"))
         one.add_argument("--egress", choices=("reject", "prohibit", "drop", "noroute"))
         one.add_argument("--phone-nat", choices=("none", "cone", "fullcone", "symmetric"))
         one.add_argument("--ipv6", choices=("none", "both", "only"))
@@ -107,7 +108,7 @@ def missing(options):
 
 
 def everything():
-    for module in (scenarios_setup, scenarios_moving, scenarios_hostile, scenarios_room):
+    for module in (scenarios_setup, scenarios_moving, scenarios_hostile, scenarios_room, scenarios_tcp):
         yield from module.all_scenarios()
 
 

@@ -14,8 +14,10 @@ def apply(namespace, rules):
 def front(settings):
     """The outer host: published ports go to the back host, from a random port of its own."""
     first, last = (port + settings.offset for port in settings.pool)
+    pool = "\n".join(f"        iifname eth0 {protocol} dport {first}-{last} dnat to {BACK_OUTER}" for protocol in _protocols(settings))
     return _proxy(f"""
-        iifname eth0 udp dport {{ {first}-{last}, {STUN_PORT} }} dnat to {BACK_OUTER}
+{pool}
+        iifname eth0 udp dport {STUN_PORT} dnat to {BACK_OUTER}
         iifname eth0 tcp dport {{ {SIGNALLING_PORT}, {STUN_PORT} }} dnat to {BACK_OUTER}""", "eth1", settings.loss)
 
 
@@ -25,13 +27,20 @@ def back(settings):
     inside = INSIDE[settings.inside]
     if settings.offset:
         ports = ", ".join(f"{port} : {port - settings.offset}" for port in range(first, last + 1))
-        pool = f"dnat to {inside} : udp dport map {{ {ports} }}"
+        pool = "dnat to " + inside + " : {} dport map {{ " + ports + " }}"
     else:
         pool = f"dnat to {inside}"
+    rules = "\n".join(f"        iifname eth1 {protocol} dport {first}-{last} {pool.format(protocol)}"
+                      for protocol in _protocols(settings))
     return _proxy(f"""
-        iifname eth1 udp dport {first}-{last} {pool}
+{rules}
         iifname eth1 udp dport {STUN_PORT} dnat to {INSIDE['server']}
         iifname eth1 tcp dport {{ {SIGNALLING_PORT}, {STUN_PORT} }} dnat to {INSIDE['server']}""", "eth0", 0)
+
+
+def _protocols(settings):
+    """Of the pool."""
+    return {"udp": ["udp"], "tcp": ["tcp"], "both": ["udp", "tcp"]}[settings.pool_proto]
 
 
 def _proxy(destinations, onward, loss):

@@ -198,6 +198,9 @@ def few_flows(overflow):
             await context.hang_up(first)
             words = [(call.inside.report().get("diagnosis") or {}).get("sentence") or "-" for call in (first, second)]
             context.note("says", " / ".join(words))
+            if overflow == "evict":
+                notes = [note for call in (first, second) for note in call.inside.report().get("notes") or []]
+                context.check("names the mapping that moved", any("peer moved" in note for note in notes), " / ".join(notes) or "nothing")
             context.check("no crash", all(call.exit_code in (0, 20, 21, 22) for call in (first, second)),
                           f"{first.exit_code} {second.exit_code}")
             if overflow == "reject":
@@ -209,7 +212,7 @@ def all_scenarios():
     yield Scenario("S11/relay/two-ports-three-calls", "a clear error for the surplus call, the others unharmed", few_ports())
     for overflow in ("reject", "evict"):
         yield Scenario(f"S11/relay/one-flow-{overflow}",
-                       "the call in progress is unharmed" if overflow == "reject" else "no crash (that the proxy is short of flows is not told yet)",
+                       "the call in progress is unharmed" if overflow == "reject" else "no crash; a note says that the mapping moved",
                        few_flows(overflow))
     for manners in ("lite", "regular", "never", "conflict"):
         for role in ROLES:

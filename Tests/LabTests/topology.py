@@ -26,6 +26,7 @@ class Settings:
     kind: str = "relay"              # relay | nft
     inside: str = "pc"               # where the pool leads to
     pool: tuple = (30008, 30208)     # as bound inside
+    pool_proto: str = "udp"          # udp | tcp | both: what the pair forwards of the pool
     offset: int = 0                  # outside port = inside port + offset
     idle: float = 60.0
     idle_direction: str = "both"     # both | client: whose packets keep a mapping alive (relay)

@@ -67,6 +67,11 @@ public struct NetworkOptions: Hashable, Sendable {
     public var portRange: ClosedRange<UInt16>?
     /// One port for all calls of the process.
     public var udpPort: UInt16?
+    /// Which transports candidates are of, whether TCP connections are made and accepted, and the one port they are accepted
+    /// on for all calls of the process (RFC 6544).
+    public internal(set) var transports = ICETransports.all
+    public internal(set) var iceTCP = ICETCPMode.active
+    public internal(set) var tcpPort: UInt16?
     /// What is announced for our addresses and where is sent for others'.
     public internal(set) var mapping = AddressMapping.identity
     public var allowsAsymmetricProxy = false

@@ -203,6 +203,7 @@ public final class CallSession: Sendable {
                 parts.append("sent \(totals.frames) \(kind.rawValue) frames, \(oneDecimal(totals.end.seconds)) s")
             }
             lines.append(parts.joined(separator: "; "))
+            lines += report.notes.map { "  " + $0 }
             if let recording = report.recording {
                 let tracks = recording.tracks.map { track in
                     "\(track.codec?.rawValue ?? track.kind.rawValue) \(oneDecimal(track.duration.seconds)) s, \(track.frames) frames"

@@ -29,7 +29,7 @@ extension CallSession {
             ? [HostAddress(ip: .loopbackV4, interfaceName: "lo", interfaceIndex: 1)] : try hostAddresses()
         // Both sockets before the recording is made: a port that is taken must leave no file behind.
         let sockets = [
-            try openSockets(on: loop, addresses: addresses), try openSockets(on: loop, addresses: addresses),
+            try openAllSockets(on: loop, addresses: addresses), try openAllSockets(on: loop, addresses: addresses),
         ]
         let recording = try openRecording(kinds: Dictionary(uniqueKeysWithValues: mids.map { ($1, $0) }))
 
@@ -73,11 +73,11 @@ extension CallSession {
 
     /// Gathers first, so that both descriptions carry the candidates, as two processes on one machine would have them.
     private func connect(
-        _ offerer: PeerConnection, _ answerer: PeerConnection, sockets: [[SocketBinding]]
+        _ offerer: PeerConnection, _ answerer: PeerConnection, sockets: [CallSockets]
     ) async throws {
         do {
-            try await offerer.gather(on: sockets[0])
-            try await answerer.gather(on: sockets[1])
+            try await offerer.gather(on: sockets[0].datagrams, streams: sockets[0].streams)
+            try await answerer.gather(on: sockets[1].datagrams, streams: sockets[1].streams)
             let offer = try await offerer.offer()
             try await answerer.setRemoteDescription(offer, type: .offer)
             let answer = try await answerer.answer()

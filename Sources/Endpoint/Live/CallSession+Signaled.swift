@@ -27,7 +27,7 @@ extension CallSession {
         let logWorker = log.value == nil ? nil : Worker(name: "postern-events", capacity: 10_000)
         let clock: @Sendable () -> Instant = { loop.now }
         let certificate = try shared.certificate ?? makeCertificate()
-        let sockets = try openSockets(on: loop, addresses: try hostAddresses())
+        let sockets = try openAllSockets(on: loop, addresses: try hostAddresses())
 
         var configuration = peerConfiguration(role: plan.role, certificate: certificate)
         servers.apply(to: &configuration)
@@ -37,7 +37,7 @@ extension CallSession {
             try await connection.addTransceiver(kind, direction: direction)
         }
         do {
-            try await connection.gather(on: sockets)
+            try await connection.gather(on: sockets.datagrams, streams: sockets.streams)
         } catch {
             throw CallSetupError("\(error)", status: .network)
         }

@@ -57,7 +57,7 @@ extension CallSession {
         var bindings: [SocketBinding] = []
         do {
             for (index, address) in addresses.enumerated() {
-                let port = try portChoice(for: address)
+                let port = try portChoice(for: address, flag: "--udp-port", exactly: options.network.udpPort)
                 let configuration = UDPSocketConfiguration(
                     address: address.ip, port: port,
                     interfaceIndex: address.ip.isLinkLocal ? address.interfaceIndex : 0)
@@ -92,21 +92,21 @@ extension CallSession {
 
     /// The port to bind on an address, held against what the mapping announces: a port that no rule announces is one that
     /// nobody outside can reach.
-    private func portChoice(for address: HostAddress) throws -> PortChoice {
+    func portChoice(for address: HostAddress, flag: String, exactly port: UInt16?) throws -> PortChoice {
         let network = options.network
         let announced = network.mapping.announcedPorts(on: address.ip, interface: address.interfaceName)
-        guard let wanted = network.udpPort.map({ $0...$0 }) ?? network.portRange else {
+        guard let wanted = port.map({ $0...$0 }) ?? network.portRange else {
             guard let ports = announced.max(by: { $0.count < $1.count }), ports.count < 60_000 else { return .any }
             return .range(ports)
         }
         if let gap = network.mapping.unannounced(wanted, on: address.ip, interface: address.interfaceName).first {
-            let flag = network.udpPort == nil ? "--port-range" : "--udp-port"
+            let flag = port == nil ? "--port-range" : flag
             throw CallSetupError(
                 "\(flag): \(address.ip):\(portText(gap)) would be bound, but the mapping announces only "
                     + announced.map(portText).joined(separator: ", ") + "; nobody outside could reach the others",
                 status: .network)
         }
-        return network.udpPort.map { .exactly($0) } ?? .range(wanted)
+        return port.map { .exactly($0) } ?? .range(wanted)
     }
 
     private func portText(_ range: ClosedRange<UInt16>) -> String {

@@ -25,6 +25,9 @@ public struct CallJournal: Sendable {
     public private(set) var telephoneEvents: [PressedKey] = []
     public private(set) var framesReceived: [String: Int] = [:]
     public private(set) var targetBitrate: Int?
+    /// From where to where the pair in use moved while the call stood, the last few.
+    public private(set) var movements: [(from: NetworkPath, to: NetworkPath)] = []
+    public private(set) var movementCount = 0
     public private(set) var lastTrace: [String] = []
 
     public struct PressedKey: Hashable, Sendable {
@@ -38,6 +41,7 @@ public struct CallJournal: Sendable {
 
     /// How many different facts of one sort are kept: a journal does not grow with the call (invariant 5).
     static let maximumFacts = 100
+    static let maximumMovements = 10
 
     public init() {}
 
@@ -89,6 +93,12 @@ public struct CallJournal: Sendable {
             if serverProblems.count < Self.maximumFacts, !serverProblems.contains(problem) {
                 serverProblems.append(problem)
             }
+        // One that moved from or to another candidate of the call's is no change of its mapping.
+        case .moved(let from?, let to)
+        where wasConnected && from.local == to.local && from.transport == to.transport && from.remote.ip == to.remote.ip:
+            movementCount += 1
+            if movements.count == Self.maximumMovements { movements.removeFirst() }
+            movements.append((from, to))
         default: break
         }
     }

@@ -46,6 +46,7 @@ public struct CallReport: Sendable {
             .init("dtmf", dtmf),
             .init("recording", recordingJSON),
             .init("diagnosis", diagnosis?.json ?? .null),
+            .init("notes", .array(notes.map(JSONValue.string))),
             .init("stats", .array(statistics.objects.map(\.json))),
         ])
     }
@@ -157,7 +158,8 @@ extension Candidate {
     var json: JSONValue {
         .object([
             .init("type", .string(type.rawValue)), .init("address", .string("\(address.ip)")),
-            .init("port", .integer(Int64(address.port))), .init("protocol", "udp"),
+            .init("port", .integer(Int64(address.port))), .init("protocol", .string(transport.isTCP ? "tcp" : "udp")),
+            .init("tcpType", JSONValue(transport.tcpType)),
             .init("priority", .integer(Int64(priority))),
             .init("relatedAddress", JSONValue(relatedAddress.map { "\($0)" })),
         ])

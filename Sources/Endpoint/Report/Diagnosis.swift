@@ -71,6 +71,7 @@ extension Diagnosis {
         if journal.localCandidates.isEmpty {
             return "ICE failed: there is no local candidate; no usable network interface was found"
         }
+        if let sentence = streamSentence(journal, pairs: pairs) { return sentence }
         if pairs.isEmpty {
             return journal.remoteCandidateProblems.isEmpty
                 ? "ICE failed: the other side announced no candidate, and no check of its arrived"
@@ -89,6 +90,32 @@ extension Diagnosis {
                 + "is needed"
         }
         return "ICE failed: \(responses) of \(requests) checks were answered, but no pair was agreed on"
+    }
+
+    /// Where TCP is all there is, or all that could have worked: nobody came to our listener, or theirs refuses us.
+    private static func streamSentence(_ journal: CallJournal, pairs: [StatisticsObject]) -> String? {
+        func has(_ candidate: String, _ text: String) -> Bool { candidate.contains(" tcptype \(text)") }
+        let isTCPOnly = journal.localCandidates.allSatisfy { has($0, "active") || has($0, "passive") }
+        guard isTCPOnly else { return nil }
+        let received = pairs.reduce(0) { $0 + ($1["requestsReceived"]?.asDouble ?? 0) }
+        let answered = pairs.reduce(0) { $0 + ($1["responsesReceived"]?.asDouble ?? 0) }
+        guard received == 0, answered == 0 else { return nil }
+        let failures: [String] = pairs.compactMap { pair in
+            guard case .string(let event)? = pair["lastEvent"], case .string(let path)? = pair["path"],
+                event.hasPrefix("TCP connection")
+            else { return nil }
+            return "\(path): \(event)"
+        }
+        if let first = failures.first {
+            return "ICE failed: no TCP connection could be made (\(first)), and nobody connected to us"
+        }
+        let listeners = journal.localCandidates.filter { has($0, "passive") }.compactMap { candidate -> String? in
+            let fields = candidate.split(separator: " ")
+            return fields.count > 5 ? "\(fields[4]):\(fields[5])" : nil
+        }
+        guard let listener = listeners.first else { return nil }
+        return "ICE failed: nobody connected to our TCP port, announced as \(listener): is \(listener)/tcp published and let "
+            + "through, and does the other side make TCP connections (ICE-TCP active)?"
     }
 
     private static func facts(of journal: CallJournal, pairs: [StatisticsObject]) -> [String] {

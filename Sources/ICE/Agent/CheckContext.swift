@@ -9,6 +9,8 @@ struct CheckContext: Sendable {
     var counters = ICECounters()
     /// Of the current generation. Peer-reflexive ones are here for statistics and are not paired.
     var localCandidates: [Candidate] = []
+    /// TCP connections; they go on through restarts.
+    var connections = ConnectionTable()
     /// Smoothed over all pairs, for the first wait on new ones.
     var roundTrip: TimeDelta?
     private var lastPairID = 0
@@ -38,8 +40,9 @@ struct CheckContext: Sendable {
     }
 
     /// The candidate a pair on `base` is made with: the best that is no peer-reflexive one.
-    func bestLocal(on base: TransportAddress) -> Candidate? {
-        localCandidates.filter { $0.base == base && $0.type != .peerReflexive }.max { $0.priority < $1.priority }
+    func bestLocal(on base: TransportAddress, _ transport: PathTransport = .udp) -> Candidate? {
+        localCandidates.filter { $0.base == base && $0.transport.path == transport && $0.type != .peerReflexive }
+            .max { $0.priority < $1.priority }
     }
 
     func pairPriority(_ local: Candidate, _ remote: Candidate) -> UInt64 {

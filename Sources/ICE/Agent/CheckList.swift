@@ -16,10 +16,10 @@ import Primitives
 /// ambiguous and an answer to any of the last ten counts. First checks are paced by Ta after an initial burst; checks
 /// in reply to a check leave at once; repetitions wait 100 ms doubling to 500 ms, where RFC 8445 §14.3 says 500 ms.
 /// Once a pair is selected, the others are no longer checked unless the other side asks, or the selected one is
-/// relayed and they are not.
+/// relayed or over TCP and they are neither.
 ///
 /// **Nomination.** Controlling: a second check with USE-CANDIDATE on the first pair that succeeded, at once. Nothing is
-/// waited for, so a better pair that is validated a moment later does not win, except a direct one over a relayed one.
+/// waited for, so a better pair that is validated a moment later does not win, except a direct one over a relayed one, and UDP over TCP.
 /// Controlled: the latest USE-CANDIDATE wins, also at equal priority. The exception is a peer that puts it into every
 /// check (its very first one had it): there a pair of lower priority wins only if the selected one no longer answers.
 ///
@@ -62,6 +62,8 @@ struct CheckList: Sendable {
     /// When the pacing of first checks has caught up with what was sent.
     var paceTime: Instant?
     var isDisconnected = false
+    /// The connection in use ended, and nothing has taken its place yet.
+    var isInterrupted = false
     /// Replaced by a newer generation that works: answers, sends no checks.
     var isRetired = false
     var failure: ICEFailure?
@@ -118,7 +120,8 @@ extension CheckList {
                 return
             }
             remoteCandidates[known] = candidate
-            for i in pairs.indices where pairs[i].remote.address == candidate.address {
+            for i in pairs.indices
+            where pairs[i].remote.address == candidate.address && pairs[i].remote.transport == candidate.transport {
                 pairs[i].remote = candidate
                 pairs[i].priority = context.pairPriority(pairs[i].local, candidate)
             }
@@ -139,10 +142,13 @@ extension CheckList {
         for remote in remoteCandidates { formPair(local, remote, &context, into: &out) }
     }
 
-    /// RFC 8445 §6.1.2.2, and for what a kernel would not route anyway: loopback only with loopback.
+    /// RFC 8445 §6.1.2.2, over TCP RFC 6544 §6.2 (only from here to a listener; the other way a check reveals the pair), and
+    /// for what a kernel would not route anyway: loopback only with loopback.
     private static func goTogether(_ local: Candidate, _ remote: Candidate) -> Bool {
         let (a, b) = (local.base.ip, remote.address.ip)
-        guard local.type != .peerReflexive, local.transport == .udp, remote.transport == .udp,
+        guard local.type != .peerReflexive,
+            (local.transport == .udp && remote.transport == .udp)
+                || (local.transport == .tcpActive && remote.transport == .tcpPassive),
             a.family == b.family, local.component == remote.component
         else { return false }
         if a.family == .ipv6, a.isLinkLocal != b.isLinkLocal { return false }
@@ -163,7 +169,7 @@ extension CheckList {
         _ local: Candidate, _ remote: Candidate, isAsked: Bool, _ context: inout CheckContext,
         into out: inout ICEAgent.Output
     ) -> Int? {
-        let path = NetworkPath(local: local.base, remote: remote.address)
+        let path = NetworkPath(local: local.base, remote: remote.address, transport: local.transport.path)
         let priority = context.pairPriority(local, remote)
         if let known = index(of: path) {
             if local.priority > pairs[known].local.priority {
@@ -183,7 +189,7 @@ extension CheckList {
         return pairs.count - 1
     }
 
-    private func isProtected(_ pair: CandidatePair) -> Bool {
+    func isProtected(_ pair: CandidatePair) -> Bool {
         pair.id == selectedID || pair.id == nomineeID || pair.id == sendingID || pair.id == challenge?.challengerID
     }
 
@@ -210,7 +216,7 @@ extension CheckList {
         }
     }
 
-    private mutating func removePair(at i: Int, because reason: String, into out: inout ICEAgent.Output) {
+    mutating func removePair(at i: Int, because reason: String, into out: inout ICEAgent.Output) {
         out.trace.append(.pairRemoved(pairs[i].path, because: reason))
         pairs.remove(at: i)
     }
@@ -218,30 +224,39 @@ extension CheckList {
     /// A remote candidate that a check revealed (RFC 8445 §7.3.1.3). When there are too many, the one quiet for longest
     /// goes; `nil` when all are in use.
     mutating func peerReflexive(
-        _ address: TransportAddress, priority: UInt32, _ context: CheckContext, into out: inout ICEAgent.Output
+        on path: NetworkPath, priority: UInt32, _ context: CheckContext, into out: inout ICEAgent.Output
     ) -> Candidate? {
-        if let known = remoteCandidates.first(where: { $0.address == address && $0.transport == .udp }) { return known }
+        let address = path.remote
+        if let known = remoteCandidates.first(where: {
+            $0.address == address && $0.transport.path == path.transport
+        }) {
+            return known
+        }
         let revealed = remoteCandidates.filter { $0.type == .peerReflexive }
         if revealed.count >= context.configuration.limits.peerReflexiveCandidates {
             let idle = revealed.filter { candidate in
-                !pairs.contains { $0.remote.address == candidate.address && isProtected($0) }
+                !pairs.contains { Self.isSame($0.remote, candidate) && isProtected($0) }
             }
             guard let oldest = idle.min(by: { lastActivity($0) < lastActivity($1) }) else { return nil }
             remoteCandidates.removeAll { $0 == oldest }
-            while let i = pairs.firstIndex(where: { $0.remote.address == oldest.address }) {
+            while let i = pairs.firstIndex(where: { Self.isSame($0.remote, oldest) }) {
                 removePair(at: i, because: "room for \(address)", into: &out)
             }
         }
         let candidate = Candidate(
-            foundation: "prflx\(address)", priority: min(priority, CandidatePriority.maximum), address: address,
-            type: .peerReflexive, ufrag: remote?.credentials.ufrag)
+            foundation: "prflx\(address)", transport: path.transport == .udp ? .udp : .tcpActive,
+            priority: min(priority, CandidatePriority.maximum), address: address, type: .peerReflexive, ufrag: remote?.credentials.ufrag)
         remoteCandidates.append(candidate)
         out.trace.append(.remoteCandidate(candidate))
         return candidate
     }
 
+    private static func isSame(_ a: Candidate, _ b: Candidate) -> Bool {
+        a.address == b.address && a.transport == b.transport
+    }
+
     private func lastActivity(_ candidate: Candidate) -> Instant {
-        pairs.lazy.filter { $0.remote.address == candidate.address }
+        pairs.lazy.filter { Self.isSame($0.remote, candidate) }
             .map { max($0.lastRequestReceived ?? .distantPast, $0.lastResponseReceived ?? .distantPast) }
             .max() ?? .distantPast
     }

@@ -21,8 +21,8 @@ extension CheckList {
     ) -> Bool {
         guard !isRetired else { return true }
         guard let remote, remote.credentials.ufrag == check.remoteUfrag else { return false }
-        guard let local = context.bestLocal(on: check.path.local) else { return false }
-        guard let peer = peerReflexive(check.path.remote, priority: check.priority, context, into: &out),
+        guard let local = context.bestLocal(on: check.path.local, check.path.transport) else { return false }
+        guard let peer = peerReflexive(on: check.path, priority: check.priority, context, into: &out),
             let i = pair(local, peer, isAsked: true, &context, into: &out)
         else { return true }
         pairs[i].requestsReceived += 1
@@ -86,13 +86,16 @@ extension CheckList {
     mutating func noteTraffic(
         on path: NetworkPath, _ context: inout CheckContext, at now: Instant, into out: inout ICEAgent.Output
     ) {
-        guard !isRetired, remote != nil, let local = context.bestLocal(on: path.local) else { return }
+        guard !isRetired, remote != nil, let local = context.bestLocal(on: path.local, path.transport) else { return }
         if let known = index(of: path), pairs[known].id == sendingID || isRecent(known, at: now) { return }
-        let priority = sendingPair.map { CandidatePriority.peerReflexive(of: $0.remote.priority) }
+        let priority = sendingPair.map {
+            CandidatePriority.peerReflexive(of: $0.remote.priority, over: $0.remote.transport)
+        }
         guard
             let peer = peerReflexive(
-                path.remote, priority: priority ?? CandidatePriority.peerReflexive(of: local.priority), context,
-                into: &out),
+                on: path,
+                priority: priority ?? CandidatePriority.peerReflexive(of: local.priority, over: local.transport),
+                context, into: &out),
             let i = pair(local, peer, isAsked: true, &context, into: &out),
             // Packets come by the hundred; a check in flight is enough.
             pairs[i].nextSend == nil

@@ -103,6 +103,7 @@ extension CheckList {
         pairs[i].lastResponseReceived = now
         pairs[i].unansweredSince = nil
         pairs[i].unreachableCount = 0
+        pairs[i].connectionFailures = 0
         let repetition = pairs[i].nextSend
         pairs[i].nextSend = nil
         out.trace.append(.checkSucceeded(pairs[i].path, roundTrip: roundTrip, mapped: mapped))
@@ -125,8 +126,8 @@ extension CheckList {
             isDisconnected = false
         } else if isDisconnected {
             move(to: i, &context, at: now, into: &out)
-        } else if context.role == .controlling, let selected = index(selectedID), pairs[selected].isRelayed,
-            !pairs[i].isRelayed
+        } else if context.role == .controlling, let selected = index(selectedID), pairs[selected].isSecondBest,
+            !pairs[i].isSecondBest
         {
             nominate(i, &context, at: now, into: &out)
         }
@@ -149,14 +150,17 @@ extension CheckList {
     ) {
         guard let mapped, pairs[i].mappedAddress != mapped else { return }
         pairs[i].mappedAddress = mapped
-        guard !context.localCandidates.contains(where: { $0.address == mapped }) else { return }
+        // A connection of ours has a port of its own, which no candidate names.
+        guard !context.localCandidates.contains(where: { $0.address == mapped }),
+            context.connections.localAddress(of: pairs[i].path) != mapped
+        else { return }
         out.trace.append(.seenAs(pairs[i].path, mapped: mapped))
         guard context.localCandidates.count < context.configuration.limits.localCandidates else { return }
         let local = pairs[i].local
         context.localCandidates.append(
             Candidate(
-                foundation: "prflx\(mapped)", priority: CandidatePriority.peerReflexive(of: local.priority),
-                address: mapped, type: .peerReflexive, relatedAddress: local.base, base: local.base,
+                foundation: "prflx\(mapped)", transport: local.transport,
+                priority: CandidatePriority.peerReflexive(of: local.priority, over: local.transport), address: mapped, type: .peerReflexive, relatedAddress: local.base, base: local.base,
                 ufrag: localCredentials.ufrag))
     }
 }

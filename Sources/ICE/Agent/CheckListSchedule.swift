@@ -16,6 +16,7 @@ extension CheckList {
         into out: inout ICEAgent.Output
     ) {
         guard let remote, !isRetired else { return }
+        guard context.connections.carries(pairs[i].path) else { return connect(i, &context, at: now, into: &out) }
         let configuration = context.configuration
         let id = STUNTransactionID(using: &context.random)
         let isOurs = pairs[i].id == nomineeID || (pairs[i].id == selectedID && configuration.nominationPolicy != .never)
@@ -24,7 +25,8 @@ extension CheckList {
         var message = STUNMessage(.request, transactionID: id)
         message.attributes = [
             .username("\(remote.credentials.ufrag):\(localCredentials.ufrag)"),
-            .priority(CandidatePriority.peerReflexive(of: pairs[i].local.priority)),
+            .priority(
+                CandidatePriority.peerReflexive(of: pairs[i].local.priority, over: pairs[i].local.transport)),
             context.role == .controlling
                 ? .iceControlling(context.tieBreaker) : .iceControlled(context.tieBreaker),
         ]
@@ -61,9 +63,11 @@ extension CheckList {
             return max(pause, min(max(guess, Self.doubtFloor), Self.doubtCeiling))
         }
         let active = pairs.lazy.filter { $0.state == .waiting || $0.state == .inProgress }.count
-        let ceiling = context.configuration.maximumCheckTimeout
+        // A connection repeats what was lost itself; what is asked again is for the one that answers nothing.
+        let isStream = pair.path.transport == .tcp
+        let ceiling = isStream ? Self.doubtCeiling : context.configuration.maximumCheckTimeout
         let base = max(
-            context.configuration.initialCheckTimeout, checkInterval * Int64(active),
+            isStream ? Self.doubtFloor : context.configuration.initialCheckTimeout, checkInterval * Int64(active),
             (context.roundTrip ?? .zero) * 1.25)
         return max(pause, min(base * Int64(1 << min(max(pair.sends - 1, 0), 16)), ceiling))
     }
@@ -108,10 +112,10 @@ extension CheckList {
     /// Whether we check a pair of our own accord.
     func isOpen(_ pair: CandidatePair) -> Bool {
         guard let selected = index(selectedID) else { return true }
-        return isDisconnected || (pairs[selected].isRelayed && !pair.isRelayed)
+        return isDisconnected || (pairs[selected].isSecondBest && !pair.isSecondBest)
     }
 
-    private func rechecks(at now: Instant) -> Bool {
+    func rechecks(at now: Instant) -> Bool {
         isDisconnected || (sendingID == nil && patienceEnd.map { now < $0 } ?? false)
     }
 
@@ -145,7 +149,10 @@ extension CheckList {
     ) {
         let pair = pairs[i]
         pairs[i].nextSend = nil
-        if pair.id == nomineeID {
+        if context.connections.isOverdue(pair.path, at: now) {
+            context.connections.close(pair.path, into: &out)
+            connectionFailed(i, "no connection within \(context.configuration.connectLimit)", context, at: now, into: &out)
+        } else if pair.id == nomineeID {
             if pair.sends >= pair.budget, giveUpNominee(at: i, context, at: now) { return }
             send(i, .nomination, &context, at: now, into: &out)
         } else if pair.id == sendingID {

@@ -17,6 +17,7 @@ extension CheckList {
         isDisconnected = false
         guard let i = index(sendingID) else { return }
         patienceEnd = nil
+        isInterrupted = false
         guard sendingID != nomineeID else { return }
         if pairs[i].unansweredSince == nil || context.configuration.isLite {
             pairs[i].nextSend = max(now, pairs[i].lastRequestSent ?? now) + context.consentInterval()
@@ -37,7 +38,9 @@ extension CheckList {
 
     /// Validated, with consent younger than 30 s.
     private func isUsable(_ i: Int, _ context: CheckContext, at now: Instant) -> Bool {
-        guard !isRetired, pairs[i].state == .succeeded, let proof = proof(of: pairs[i], context) else { return false }
+        guard !isRetired, pairs[i].state == .succeeded, context.connections.carries(pairs[i].path),
+            let proof = proof(of: pairs[i], context)
+        else { return false }
         return now - proof < context.configuration.consentExpiry
     }
 

@@ -32,6 +32,8 @@ import Primitives
 /// **Addresses.** A mapping says what is announced for a socket and where is sent for a candidate. It is applied in
 /// `announce…` and `admit` and nowhere else; checks and pairs know real addresses only.
 ///
+/// **TCP** (RFC 6544): see `ICEAgent+Connections`.
+///
 /// **Roles.** Conflicts are settled by the tie-breaker (RFC 8445 §7.3.1.1); a full agent controls a lite one.
 /// As lite, the agent is controlled, answers and believes the nomination.
 public struct ICEAgent: Sendable {
@@ -177,6 +179,7 @@ extension ICEAgent {
             out.events.append(.selectedPairChanged(local: pair.local, remote: pair.remote, path: pair.path))
         }
         settleRelays(pair, at: now, into: &out)
+        settleConnections(into: &out)
         let state = derivedState(pair)
         if state != connectionState {
             connectionState = state
@@ -191,6 +194,7 @@ extension ICEAgent {
     private func derivedState(_ pair: CandidatePair?) -> ICEConnectionState {
         guard let pair else {
             if failure != nil { return .failed }
+            if current.isInterrupted { return .disconnected }
             return current.remote == nil ? .new : .checking
         }
         let list = sendingList

@@ -15,7 +15,7 @@ extension ICEAgent {
         guard connectionState != .closed else { return }
         begin(at: now, into: &out)
         var added: [LocalBase] = []
-        for base in bases where !self.bases.contains(where: { $0.address == base.address }) {
+        for base in bases where !isKnown(base) {
             let ip = base.address.ip
             guard self.bases.count < configuration.limits.bases, configuration.families.contains(ip.family),
                 !ip.isUnspecified, !ip.isMulticast, !ip.isV4MappedOrCompatible, !ip.isSiteLocalV6
@@ -33,11 +33,17 @@ extension ICEAgent {
         settle(at: now, into: &out)
     }
 
+    private func isKnown(_ base: LocalBase) -> Bool {
+        bases.contains { $0.address == base.address && $0.transport == base.transport }
+    }
+
     mutating func gather(on bases: [LocalBase], at now: Instant, into out: inout Output) {
         setGatheringState(.gathering, into: &out)
         if configuration.policy != .relay {
             for base in bases { announceHost(base, into: &out) }
         }
+        // Servers are asked over UDP; a TCP listener's address outside is the mapping's to know.
+        let bases = bases.filter { $0.transport == .udp }
         if configuration.policy == .all {
             gatherer.start(bases, withMappedServers(into: &out), random: &context.random, at: now)
         }
@@ -48,19 +54,27 @@ extension ICEAgent {
 
     mutating func hostCandidate(_ base: LocalBase, at announced: MappedAddress, rank: Int = 0) -> Candidate {
         Candidate(
-            foundation: foundation(.host, base.address.ip, announced.isMapped ? "\(announced.address.ip)" : ""),
+            foundation: foundation(
+                .host, base.address.ip, announced.isMapped ? "\(announced.address.ip)" : "", base.transport),
+            transport: base.transport,
             priority: CandidatePriority.candidate(
-                type: .host, localPreference: UInt16(clamping: Int(base.preference) - rank)),
+                type: .host, transport: base.transport,
+                localPreference: UInt16(clamping: Int(base.preference) - rank)),
             address: announced.address, type: .host, base: base.address, ufrag: localCredentials.ufrag)
     }
 
     /// A base under the addresses the mapping gives it; those announced already are passed over. Where the mapping gives
     /// none, or one that another base has, the base is known to the check list all the same: what comes in on it counts.
     mutating func announceHost(_ base: LocalBase, into out: inout Output) {
-        let announced = mapping.announced(base.address, interface: base.interfaceName)
+        let announced =
+            base.transport == .tcpActive
+            ? mapping.announcedHosts(base.address, interface: base.interfaceName)
+            : mapping.announced(base.address, interface: base.interfaceName)
         for (rank, result) in announced.enumerated() {
             let candidate = hostCandidate(base, at: result, rank: rank * 64)
-            let known = context.localCandidates.first { $0.address == result.address && $0.type == .host }
+            let known = context.localCandidates.first {
+                $0.address == result.address && $0.type == .host && $0.transport == base.transport
+            }
             if known?.base == base.address { continue }
             if result.isMapped {
                 out.trace.append(
@@ -76,7 +90,7 @@ extension ICEAgent {
                 add(candidate, into: &out)
             }
         }
-        guard announced.isEmpty, context.bestLocal(on: base.address) == nil else { return }
+        guard announced.isEmpty, context.bestLocal(on: base.address, base.transport.path) == nil else { return }
         out.trace.append(.localMapped(base: base.address, announced: nil, rule: "its name is not resolved"))
         add(hostCandidate(base, at: MappedAddress(base.address)), into: &out)
     }
@@ -117,13 +131,15 @@ extension ICEAgent {
     /// The address to stand in `c=` and `m=` (RFC 8445 §5.1.4): the best mapped one, for without a mapping `0.0.0.0:9`
     /// says that candidates tell.
     public var defaultAddress: TransportAddress? {
-        context.localCandidates.filter { $0.type == .host && $0.address != $0.base }
+        context.localCandidates.filter { $0.type == .host && $0.transport == .udp && $0.address != $0.base }
             .max { $0.priority < $1.priority }?.address
     }
 
-    /// RFC 8445 §5.1.1.3: equal for candidates of one type, base address and server.
-    mutating func foundation(_ type: CandidateType, _ base: IPAddress, _ server: String) -> String {
-        let key = "\(type.sdpName) \(base) \(server)"
+    /// RFC 8445 §5.1.1.3: equal for candidates of one type, base address, server and transport.
+    mutating func foundation(
+        _ type: CandidateType, _ base: IPAddress, _ server: String, _ transport: CandidateTransport = .udp
+    ) -> String {
+        let key = "\(type.sdpName) \(base) \(server) \(transport.path)"
         if let known = foundations.firstIndex(of: key) { return "\(known + 1)" }
         foundations.append(key)
         return "\(foundations.count)"

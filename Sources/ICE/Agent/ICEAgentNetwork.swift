@@ -79,6 +79,7 @@ extension ICEAgent {
             out.trace.append(.dropped(path, .wrongIntegrity))
             return
         }
+        guard admitConnection(path, into: &out) else { return }
         context.counters.requestsReceived += 1
         context.lastHeard = now
         let unknown = request.unknownRequiredTypes

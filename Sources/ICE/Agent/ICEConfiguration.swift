@@ -40,6 +40,10 @@ extension ICEAgent {
         public var maximumCheckTimeout: TimeDelta = .milliseconds(500)
         /// Checks of a pair before it counts as failed.
         public var checkLimit = 7
+        /// How long a TCP connection may take to be made, and how long one that was refused or ended is waited with at first;
+        /// the wait doubles up to `recheckInterval`.
+        public var connectLimit: TimeDelta = .seconds(10)
+        public var reconnectInterval: TimeDelta = .milliseconds(250)
         /// How often failed pairs are tried again while there is patience.
         public var recheckInterval: TimeDelta = .milliseconds(2_500)
         /// No failure before this, counted from the later of the two descriptions (RFC 8863 §3 asks for 39.5 s at least;
@@ -93,6 +97,8 @@ extension ICEAgent {
         public var transactionsPerPair = 10
         /// Addresses besides its own that a pair's answers may come from, where that is allowed.
         public var answeringAddresses = 4
+        /// TCP connections that were accepted and bear authenticated checks.
+        public var acceptedConnections = 32
         public init() {}
     }
 

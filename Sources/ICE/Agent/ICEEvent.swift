@@ -11,6 +11,11 @@ public enum ICEEvent: Hashable, Sendable {
     case selectedPairChanged(local: Candidate, remote: Candidate, path: NetworkPath)
     /// No STUN: what a TURN server delivered, on the path from our relayed address to the peer.
     case relayedDatagram(Datagram)
+    /// A TCP connection is to be made from the path's local address, any port, to its remote one (RFC 6544 §7.1), and told
+    /// by `connected` or `disconnected`.
+    case connectionWanted(NetworkPath)
+    /// A connection, being made or standing, is of no more use: to be closed, which is not told.
+    case connectionUnwanted(NetworkPath)
     /// Nothing was answered for 30 s (RFC 7675 §5.1).
     case consentExpired
     /// The other side came with new credentials; ours are new now, too, and belong in the answer (RFC 8839 §4.4.2).

@@ -24,6 +24,10 @@ public enum ICETrace: Hashable, Sendable {
     /// The other side sees us at an address that is none of ours: we are behind a NAT or a proxy.
     case seenAs(NetworkPath, mapped: TransportAddress)
     case unreachable(NetworkPath, reason: String)
+    /// A TCP connection is being made; stands, from that address of ours or accepted; could not be made or ended.
+    case connecting(NetworkPath)
+    case connected(NetworkPath, from: TransportAddress?)
+    case connectionEnded(NetworkPath, reason: String)
     case remoteCandidate(Candidate)
     /// A rule of the mapping held for our socket, a candidate of the other side, a server.
     case localMapped(base: TransportAddress, announced: TransportAddress?, rule: String)
@@ -72,6 +76,9 @@ extension ICETrace: CustomStringConvertible {
         case .moved(let from, let path): "moved to \(path)" + (from.map { " from \($0)" } ?? "")
         case .seenAs(let path, let mapped): "\(path): behind a NAT or proxy, seen as \(mapped)"
         case .unreachable(let path, let reason): "\(path): unreachable, \(reason)"
+        case .connecting(let path): "\(path): connecting"
+        case .connected(let path, let local): "\(path): connected" + (local.map { " from \($0)" } ?? "")
+        case .connectionEnded(let path, let reason): "\(path): connection ended, \(reason)"
         case .remoteCandidate(let candidate): "remote candidate \(candidate)"
         case .localMapped(let base, let announced, let rule):
             "\(base) announced as \(announced.map { "\($0)" } ?? "nothing yet"): \(rule)"

@@ -45,16 +45,18 @@ public struct Candidate: Hashable, Sendable {
     /// A candidate of the other side, as signaled.
     public init(
         remoteFoundation: String, priority: UInt32, address: TransportAddress, type: CandidateType,
-        ufrag: String? = nil
+        transport: CandidateTransport = .udp, ufrag: String? = nil
     ) {
-        self.init(foundation: remoteFoundation, priority: priority, address: address, type: type, ufrag: ufrag)
+        self.init(
+            foundation: remoteFoundation, transport: transport, priority: priority, address: address, type: type,
+            ufrag: ufrag)
     }
 }
 
 extension Candidate: CustomStringConvertible {
     public var description: String {
         let related = relatedAddress.map { " of \($0)" } ?? ""
-        var text = "\(type.sdpName) \(address)\(transport == .udp ? "" : " \(transport)")\(related)"
+        var text = "\(type.sdpName) \(address)\(transport.tcpType.map { " tcp \($0)" } ?? "")\(related)"
         if type == .host, base != address { text += " for \(base)" }
         if let signaledAddress { text += " for \(signaledAddress)" }
         return text

@@ -53,15 +53,19 @@ public struct CandidatePair: Sendable, Identifiable {
     var nominateOnSuccess = false
     /// Remote addresses that answers came from besides the pair's own, where that is allowed.
     var answeredFrom: [TransportAddress] = []
+    /// Times its TCP connection was refused or ended since it was last validated.
+    var connectionFailures = 0
 
     init(id: Int, local: Candidate, remote: Candidate, priority: UInt64) {
         self.id = id
         self.local = local
         self.remote = remote
         self.priority = priority
-        path = NetworkPath(local: local.base, remote: remote.address)
+        path = NetworkPath(local: local.base, remote: remote.address, transport: local.transport.path)
     }
 
+    /// Whether a direct pair over UDP takes its place where that is validated later: late media is lost media.
+    var isSecondBest: Bool { isRelayed || path.transport == .tcp }
     var isRelayed: Bool { local.type == .relayed || remote.type == .relayed }
 }
 

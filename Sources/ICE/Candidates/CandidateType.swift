@@ -15,6 +15,17 @@ public enum CandidateType: String, Hashable, Sendable, CaseIterable {
         }
     }
 
+    /// The same over a transport. Any UDP stands before any TCP of ours, relays excepted (RFC 6544 §4.2).
+    public func preference(over transport: CandidateTransport) -> UInt32 {
+        guard transport.isTCP else { return preference }
+        return switch self {
+        case .host: 90
+        case .peerReflexive: 80
+        case .serverReflexive: 70
+        case .relayed: 0
+        }
+    }
+
     /// `cand-type` of RFC 8839 §5.1.
     public var sdpName: String {
         switch self {

@@ -11,6 +11,8 @@ public enum CheckFailure: Hashable, Sendable {
     /// The response demands to understand what we do not (RFC 8489 §6.3.3).
     case unknownAttributes([UInt16])
     case unreachable(String)
+    /// The TCP connection could not be made, or ended (RFC 6544 §7.1).
+    case connectionFailed(String)
     case consentExpired
 }
 
@@ -23,6 +25,7 @@ extension CheckFailure: CustomStringConvertible {
         case .unauthenticatedErrorResponse(let error): "unauthenticated error \(error.code) \(error.reason)"
         case .unknownAttributes(let types): "response demands unknown attributes \(types)"
         case .unreachable(let reason): "unreachable: \(reason)"
+        case .connectionFailed(let reason): "TCP connection: \(reason)"
         case .consentExpired: "consent expired"
         }
     }

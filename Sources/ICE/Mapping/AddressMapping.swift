@@ -93,6 +93,18 @@ public struct AddressMapping: Hashable, Sendable {
         return results(of: rule, base)
     }
 
+    /// The same for an address that TCP connections are made from, whatever their ports (RFC 6544 §4.1): an address that is
+    /// mapped for any port is announced as that.
+    public func announcedHosts(_ base: TransportAddress, interface: String = "") -> [MappedAddress] {
+        let rule = rules.first { $0.scope == .local && $0.holds(for: base.ip, interface: interface, addresses) }
+        guard let rule else { return [MappedAddress(base)] }
+        return results(of: rule, base).map { result in
+            var result = result
+            result.address.port = base.port
+            return result
+        }
+    }
+
     /// Where to send for an address the other side announced.
     public func admitted(_ signaled: TransportAddress) -> [MappedAddress] {
         guard let rule = rule(.remote, for: signaled) else { return [MappedAddress(signaled)] }

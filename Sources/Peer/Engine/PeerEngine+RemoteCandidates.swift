@@ -65,8 +65,14 @@ struct UnusableCandidate: Error, CustomStringConvertible {
 
 extension Candidate {
     init(_ attribute: CandidateAttribute) throws(UnusableCandidate) {
-        guard attribute.transport == .udp else {
-            throw UnusableCandidate(description: "transport \(attribute.transport) is not supported")
+        let transport: CandidateTransport
+        switch (attribute.transport, attribute.tcpType) {
+        case (.udp, _): transport = .udp
+        case (.tcp, .active): transport = .tcpActive
+        case (.tcp, .passive): transport = .tcpPassive
+        case (.tcp, .simultaneousOpen): transport = .tcpSimultaneousOpen
+        case (.tcp, nil): throw UnusableCandidate(description: "transport tcp without a tcptype (RFC 6544 §4.5)")
+        case (.other, _): throw UnusableCandidate(description: "transport \(attribute.transport) is not supported")
         }
         guard let ip = attribute.host.address else {
             throw UnusableCandidate(description: "the name \(attribute.host) is not resolved")
@@ -78,7 +84,7 @@ extension Candidate {
             throw UnusableCandidate(description: "component \(attribute.component): RTCP shares component 1")
         }
         self.init(
-            foundation: attribute.foundation, component: 1, transport: .udp, priority: attribute.priority,
+            foundation: attribute.foundation, component: 1, transport: transport, priority: attribute.priority,
             address: TransportAddress(ip, attribute.port), type: type, ufrag: attribute.ufrag,
             networkID: attribute.networkID, networkCost: attribute.networkCost)
     }

@@ -73,6 +73,10 @@ extension PeerEngine {
             out.events.append(.selectedPairChanged(local: local, remote: remote))
         case .relayedDatagram(var datagram):
             dispatch(&datagram, at: now, into: &out)
+        case .connectionWanted(let path):
+            out.events.append(.connectionWanted(path))
+        case .connectionUnwanted(let path):
+            out.events.append(.connectionUnwanted(path))
         case .restartWanted(let silence):
             out.events.append(.restartWanted(silence: silence))
         case .consentExpired, .restartedByRemote:
@@ -246,10 +250,11 @@ extension CandidateAttribute {
     /// The SDP form of a local candidate (RFC 8839 §5.1).
     init(_ candidate: Candidate, ufrag: String) {
         self.init(
-            foundation: candidate.foundation, component: candidate.component, transport: .udp,
-            priority: candidate.priority, host: .address(candidate.address.ip), port: candidate.address.port,
+            foundation: candidate.foundation, component: candidate.component,
+            transport: candidate.transport.isTCP ? .tcp : .udp, priority: candidate.priority, host: .address(candidate.address.ip), port: candidate.address.port,
             kind: Kind(candidate.type), relatedHost: candidate.relatedAddress.map { .address($0.ip) },
-            relatedPort: candidate.relatedAddress?.port, extensions: [Extension(name: "ufrag", value: ufrag)])
+            relatedPort: candidate.relatedAddress?.port,
+            tcpType: candidate.transport.tcpType.flatMap { TCPType(rawValue: $0) }, extensions: [Extension(name: "ufrag", value: ufrag)])
     }
 }
 

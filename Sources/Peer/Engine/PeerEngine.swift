@@ -76,6 +76,8 @@ public struct PeerEngine {
     var gatheredCandidates: [CandidateAttribute] = []
     var remoteNames = RemoteNames()
     var counters = TransportCounters()
+    /// What connections had no room for.
+    var discards: [NetworkPath: Discards] = [:]
     public internal(set) var milestones = Milestones()
     var isClosed = false
 

@@ -36,6 +36,11 @@ public enum PeerEvent: Sendable {
     case lossReported(mid: String, fraction: Double)
     /// A telephone event (DTMF) so far; `isEnd` tells the last of it.
     case telephoneEvent(ReceivedTelephoneEvent, mid: String)
+    /// A TCP connection is to be made from the path's local address, any port, to its remote one, and told by
+    /// `connected(_:from:)` or `disconnected(_:reason:)` (RFC 6544). Frames on it are datagrams on this path.
+    case connectionWanted(NetworkPath)
+    /// A connection, being made or standing, made or accepted, is to be closed.
+    case connectionUnwanted(NetworkPath)
     /// A candidate came under a `.local` name (RFC 6762): look it up and tell `resolveRemoteName`.
     case nameResolutionWanted(String)
     /// The other side said goodbye for a stream (RTCP BYE).
@@ -60,4 +65,14 @@ public enum FailureReason: Hashable, Sendable {
     case ice(String)
     case dtls(DTLSError)
     case negotiation(String)
+}
+
+extension PeerEvent {
+    /// Whether a TCP connection is wanted, or wanted no longer.
+    public var isConnectionWish: Bool {
+        switch self {
+        case .connectionWanted, .connectionUnwanted: true
+        default: false
+        }
+    }
 }

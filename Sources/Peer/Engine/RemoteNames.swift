@@ -62,7 +62,8 @@ extension PeerEngine {
     mutating func resolvesLater(
         _ attribute: CandidateAttribute, at now: Instant, into out: inout Output
     ) -> Bool {
-        guard case .name(let text) = attribute.host, attribute.transport == .udp, attribute.component == 1,
+        guard case .name(let text) = attribute.host, attribute.transport == .udp || attribute.tcpType == .passive,
+            attribute.component == 1,
             let name = Self.multicastName(text)
         else { return false }
         switch remoteNames.admit(attribute, name: name) {

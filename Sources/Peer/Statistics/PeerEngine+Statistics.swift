@@ -61,7 +61,8 @@ extension PeerEngine {
             entry.set("transportId", "T")
             entry.set("address", "\(candidate.address.ip)")
             entry.set("port", Int(candidate.address.port))
-            entry.set("protocol", "udp")
+            entry.set("protocol", candidate.transport.isTCP ? "tcp" : "udp")
+            entry.set("tcpType", candidate.transport.tcpType)
             entry.set("candidateType", candidate.type.sdpName)
             entry.set("priority", Int(candidate.priority))
             entry.set("foundation", candidate.foundation)
@@ -75,8 +76,8 @@ extension PeerEngine {
             report.objects.append(entry)
         }
         for pair in ice.pairs {
-            let local = "L\(pair.local.type.sdpName)\(pair.local.address)"
-            let remote = "R\(pair.remote.type.sdpName)\(pair.remote.address)"
+            let local = "L\(pair.local.type.sdpName)\(pair.local.transport.tcpType ?? "")\(pair.local.address)"
+            let remote = "R\(pair.remote.type.sdpName)\(pair.remote.transport.tcpType ?? "")\(pair.remote.address)"
             add(pair.local, .localCandidate, local)
             add(pair.remote, .remoteCandidate, remote)
             var entry = object(.candidatePair, "CP\(pair.id)")
@@ -93,6 +94,10 @@ extension PeerEngine {
             entry.set("currentRoundTripTime", pair.currentRoundTripTime?.seconds)
             entry.set("totalRoundTripTime", pair.totalRoundTripTime.seconds)
             entry.set("availableOutgoingBitrate", pair.isNominated ? Double(bandwidth.targetBitrate) : nil)
+            if let discards = discards[pair.path] {
+                entry.set("packetsDiscardedOnSend", discards.packets)
+                entry.set("bytesDiscardedOnSend", discards.bytes)
+            }
             // Not of the standard: the path itself, what the far end saw us as, what happened last.
             entry.set("path", "\(pair.path)")
             entry.set("mappedAddress", pair.mappedAddress.map { "\($0)" })

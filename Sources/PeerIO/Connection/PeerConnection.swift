@@ -20,10 +20,13 @@ public actor PeerConnection {
     var engine: PeerEngine
     private var sockets: [TransportAddress: any MediaSocket] = [:]
     private let observer: any PeerConnectionObserver
+    /// TCP connections of ICE by the paths the engine knows them by, and the listeners some come from.
+    var connections: [NetworkPath: FramedConnection] = [:]
+    var listeners: [TCPListenerShare] = []
     private var timer: LoopTimer?
     private var out = PeerEngine.Output()
     private var sendBatch: [Datagram] = []
-    private var ufrags: [String] = []
+    var ufrags: [String] = []
     /// Names of the interfaces there are sockets on: `.local` names are asked for on these.
     private var interfaceNames: [String] = []
     private var multicastResolver: MulticastResolver?
@@ -50,8 +53,8 @@ public actor PeerConnection {
 
     // MARK: Sockets
 
-    /// Takes over opened sockets, reads them from now on and gathers candidates on them.
-    public func gather(on bindings: [SocketBinding]) throws(SocketFailure) {
+    /// Takes over opened sockets and listeners, reads them from now on and gathers candidates on them.
+    public func gather(on bindings: [SocketBinding], streams: [StreamBinding] = []) throws(SocketFailure) {
         timer = timer ?? loop.timer(for: self)
         var bases: [LocalBase] = []
         for binding in bindings {
@@ -65,7 +68,10 @@ public actor PeerConnection {
                     address: binding.socket.localAddress, interfaceName: binding.interfaceName,
                     preference: binding.preference))
         }
-        turn { $0.gather(bases: bases, at: $1, into: &$2) }
+        try start(streams)
+        bases += streams.map(\.base)
+        let gathered = bases
+        turn { $0.gather(bases: gathered, at: $1, into: &$2) }
     }
 
     /// Another address mapping from now on: names in its rules were looked up anew.
@@ -148,6 +154,7 @@ public actor PeerConnection {
         timer = nil
         for socket in sockets.values { socket.close() }
         sockets = [:]
+        closeConnections()
     }
 
     // MARK: One turn
@@ -179,31 +186,41 @@ public actor PeerConnection {
         if !out.datagrams.isEmpty {
             sendDatagrams()
         }
+        var wishes: [PeerEvent] = []
         if !out.events.isEmpty || !out.trace.isEmpty {
             observer.observe(events: out.events, trace: out.trace, at: now)
             for case .nameResolutionWanted(let name) in out.events { resolve(name) }
+            wishes = out.events.filter(\.isConnectionWish)
         }
         out.removeAll()
         timer?.deadline = engine.deadline
+        if !wishes.isEmpty { carryOut(wishes) }
     }
 
     /// Tells the sockets what checks of the other side name us by, before anything that leaves tells the other side.
     private func nameSockets() {
         ufrags = engine.localUfrags
         for socket in sockets.values { socket.setUfrags(ufrags) }
+        for listener in listeners { listener.setUfrags(ufrags) }
     }
 
     private func sendDatagrams() {
-        if sockets.count == 1, let socket = sockets.first?.value {
+        if sockets.count == 1, connections.isEmpty, let socket = sockets.first?.value {
             socket.send(out.datagrams)
             return
         }
         var start = 0
         while start < out.datagrams.count {
-            let local = out.datagrams[start].path.local
+            let (local, transport) = (out.datagrams[start].path.local, out.datagrams[start].path.transport)
             var end = start + 1
-            while end < out.datagrams.count, out.datagrams[end].path.local == local { end += 1 }
-            if let socket = sockets[local] {
+            while end < out.datagrams.count, out.datagrams[end].path.local == local,
+                out.datagrams[end].path.transport == transport
+            {
+                end += 1
+            }
+            if transport == .tcp {
+                sendFrames(out.datagrams[start..<end])
+            } else if let socket = sockets[local] {
                 if start == 0, end == out.datagrams.count {
                     socket.send(out.datagrams)
                 } else {
@@ -216,7 +233,7 @@ public actor PeerConnection {
         }
     }
 
-    private func received(_ batch: inout DatagramBatch) {
+    func received(_ batch: inout DatagramBatch) {
         let now = batch.arrival
         batch.drain { datagram, _ in engine.receive(datagram, at: now, into: &out) }
         flush(at: now)

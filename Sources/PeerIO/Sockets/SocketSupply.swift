@@ -14,6 +14,9 @@ public final class SocketSupply: Sendable {
     private struct State {
         var pools: [ClosedRange<UInt16>: PortPool] = [:]
         var shared: [SharedKey: SharedUDPSocket] = [:]
+        /// TCP has port numbers of its own.
+        var streamPools: [ClosedRange<UInt16>: PortPool] = [:]
+        var listeners: [SharedKey: TCPListener] = [:]
     }
     private let state = Locked(State())
 
@@ -43,6 +46,28 @@ public final class SocketSupply: Sendable {
         }
     }
 
+    /// A listener for one call: by an exact port a share of the one with that port, from the pool of that range, or any.
+    public func listener(
+        loop: IOLoop, on ip: IPAddress, _ port: PortChoice
+    ) throws(SocketFailure) -> TCPListenerShare {
+        switch port {
+        case .exactly(let port):
+            let key = SharedKey(loop: ObjectIdentifier(loop), address: TransportAddress(ip, port))
+            if let known = state.withLock({ $0.listeners[key] }) { return known.share() }
+            let opened = try TCPListener(loop: loop, on: ip, port: port)
+            state.withLock { $0.listeners[key] = opened }
+            return opened.share()
+        case .range(let range, _):
+            let pool = state.withLock { state in
+                let pool = state.streamPools[range] ?? PortPool(range)
+                state.streamPools[range] = pool
+                return pool
+            }
+            return try pool.listen(loop: loop, on: ip).share()
+        case .any: return try TCPListener(loop: loop, on: ip, closesWithLastShare: true).share()
+        }
+    }
+
     /// How the pool of a range stands; `nil` before it was first used.
     public func usage(of range: ClosedRange<UInt16>, on ip: IPAddress, at now: Instant) -> PortUsage? {
         state.withLock { $0.pools[range] }?.usage(on: ip, at: now)
@@ -52,6 +77,7 @@ public final class SocketSupply: Sendable {
     public func forget(loop: IOLoop) {
         state.withLock { state in
             state.shared = state.shared.filter { $0.key.loop != ObjectIdentifier(loop) }
+            state.listeners = state.listeners.filter { $0.key.loop != ObjectIdentifier(loop) }
         }
     }
 }

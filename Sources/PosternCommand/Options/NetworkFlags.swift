@@ -38,6 +38,23 @@ struct NetworkFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
+            Whether to make TCP connections to the other side (active), to accept them (passive), both, or neither (off), for \
+            networks that UDP does not pass; Docs/ice-tcp.md. Default: active, and both with --tcp-port.
+            """, valueName: "mode"))
+    var iceTcp: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "One TCP port to accept connections on, for all calls of this process. Without it, one of --port-range, or any.",
+            valueName: "port"))
+    var tcpPort: String?
+
+    @Option(help: ArgumentHelp("Which transports to use: all, udp or tcp.", valueName: "transport"))
+    var iceTransport: String = "all"
+
+    @Option(
+        help: ArgumentHelp(
+            """
             An address mapping, where a proxy stands between the two sides: 'SCOPE FROM = TO (OPTIONS)', such as \
             'local 192.0.2.33:30008-30208 = 198.51.100.40:30008-30208'. Repeatable; Docs/boundary.md has them all.
             """, valueName: "rule"))
@@ -110,6 +127,7 @@ extension CallOptions {
                 user: flags.turnUser, passwordFile: flags.turnPasswordFile, secretFile: flags.turnSecretFile)
             try network.setFilters(
                 family: flags.addressFamily, subnets: flags.subnet, policy: flags.icePolicy)
+            try network.setStreams(mode: flags.iceTcp, port: flags.tcpPort, transport: flags.iceTransport)
         } catch {
             throw ValidationError("\(error)")
         }

@@ -13,7 +13,8 @@ public struct ProxyRule: Hashable, Sendable {
     }
 }
 
-/// A port-level reverse proxy: a front host outside and a back host inside that pass UDP flows between them.
+/// A port-level reverse proxy: a front host outside and a back host inside that pass flows between them, of UDP and of TCP by the
+/// segment.
 ///
 /// Each client endpoint that sends to a front port gets a flow with an upstream port of its own on the back's address, so
 /// the inside sees every client at the back's address. Nothing from inside opens a flow.
@@ -35,6 +36,8 @@ public struct ProxyConfiguration: Hashable, Sendable {
     public var closedPort: Refusal
     /// Whether the client hears ICMP errors from the inside. A relay in user space ends them; a packet filter does not.
     public var passesErrors: Bool
+    /// What it forwards at all. For the client a port it does not forward is a closed one.
+    public var carries: Set<PathTransport> = [.udp, .tcp]
 
     public init(
         rules: [ProxyRule], idleTimeout: TimeDelta = .milliseconds(60_000), refresh: Directions = .both,

@@ -1,6 +1,6 @@
 import Primitives
 
-/// A UDP datagram on its way, with the addresses it bears at this point of it.
+/// A UDP datagram or a TCP segment on its way, with the addresses it bears at this point of it.
 struct Packet {
     var bytes: [UInt8]
     var source: TransportAddress
@@ -14,8 +14,11 @@ struct Packet {
     var hops: UInt8 = 0
     var reason = UnreachableReason.hostUnreachable
 
-    /// Bytes on the wire: payload, UDP header and IP header.
-    var wireSize: Int { bytes.count + (destination.ip.family == .ipv4 ? 28 : 48) }
+    var transport: PathTransport { originPath.transport }
+    /// Bytes on the wire: payload, UDP header and IP header. A segment bears its header itself.
+    var wireSize: Int {
+        bytes.count + (destination.ip.family == .ipv4 ? 20 : 40) + (transport == .udp ? 8 : 0)
+    }
 }
 
 /// Packets in flight, in slots that are used again. At most `capacity` of them.

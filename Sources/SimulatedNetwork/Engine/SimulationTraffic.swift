@@ -134,6 +134,10 @@ extension Simulation {
         case .nat(let index): enter(slot, through: index, at: time, into: &arrivals)
         case .proxyFront(let index):
             let packet = packets[slot]
+            guard proxies[index].configuration.carries.contains(packet.transport) else {
+                proxies[index].statistics.unmatched += 1
+                return refuse(slot, proxies[index].configuration.closedPort, at: time)
+            }
             let verdict = proxies[index].receive(fromOutside: packet.source, to: packet.destination, at: time)
             relay(slot, verdict, of: index, over: proxies[index].backInterface, at: time)
         case .proxyBack(let index):
@@ -146,7 +150,11 @@ extension Simulation {
 
     private mutating func hand(_ slot: Int32, to index: Int, at time: Instant, into arrivals: inout [Arrival]) {
         let destination = packets[slot].destination
-        if hosts[index].closed.contains(destination) || hosts[index].open?.contains(destination) == false {
+        let transport = packets[slot].transport
+        // Whether anybody listens for a segment is told by the host's TCP.
+        if transport == .udp,
+            hosts[index].closed.contains(destination) || hosts[index].open?.contains(destination) == false
+        {
             statistics.closedPort += 1
             return report(slot, .portUnreachable, at: time)
         }
@@ -157,7 +165,8 @@ extension Simulation {
                 host: HostID(index: index), instant: time,
                 delivery: .datagram(
                     Datagram(
-                        bytes: packets.takeBytes(slot), path: NetworkPath(local: destination, remote: source)))))
+                        bytes: packets.takeBytes(slot),
+                        path: NetworkPath(local: destination, remote: source, transport: transport)))))
     }
 
     /// From the inside of a NAT outward, or back in where the destination is the NAT itself.
@@ -215,7 +224,7 @@ extension Simulation {
 
     private mutating func answer(_ slot: Int32, by index: Int, at time: Instant) {
         let packet = packets[slot]
-        guard servers[index].sockets.contains(packet.destination) else {
+        guard packet.transport == .udp, servers[index].sockets.contains(packet.destination) else {
             statistics.closedPort += 1
             return report(slot, .portUnreachable, at: time)
         }

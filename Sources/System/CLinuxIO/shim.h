@@ -128,6 +128,26 @@ static inline int postern_udp_open(int family) {
     return fd < 0 ? -errno : fd;
 }
 
+// Without delay: each message is a packet's worth, and the next one does not complete it.
+static inline int postern_tcp_open(int family) {
+    int fd = socket(family == 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
+    return fd;
+}
+
+// A stream's: bytes, 0 at its end, or -errno. Writing to one that is closed raises no signal.
+static inline long postern_stream_read(int fd, uint8_t *bytes, size_t capacity) {
+    ssize_t count = recv(fd, bytes, capacity, 0);
+    return count < 0 ? -errno : (long)count;
+}
+
+static inline long postern_stream_write(int fd, const uint8_t *bytes, size_t length) {
+    ssize_t count = send(fd, bytes, length, MSG_NOSIGNAL);
+    return count < 0 ? -errno : (long)count;
+}
+
 static inline int postern_bind(int fd, struct postern_address address) {
     union postern_sockaddr name;
     socklen_t length = postern_to_sockaddr(address, &name);
@@ -157,6 +177,28 @@ static inline int postern_get_option(int fd, int level, int option) {
     int value = 0;
     socklen_t length = sizeof value;
     return getsockopt(fd, level, option, &value, &length) ? -errno : value;
+}
+
+// The port may be one whose last connections have not quite ended (TIME_WAIT).
+static inline int postern_tcp_listen(int fd, int backlog) { return listen(fd, backlog) ? -errno : 0; }
+
+static inline int postern_reuse_address(int fd) { return postern_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1); }
+
+static inline int postern_tcp_accept(int fd, struct postern_address *from) {
+    union postern_sockaddr name;
+    socklen_t length = sizeof name;
+    memset(&name, 0, sizeof name);
+    int one = accept4(fd, &name.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (one < 0) return -errno;
+    postern_from_sockaddr(&name.any, from);
+    return one;
+}
+
+// For media: little waits in the kernel unsent, where nobody can drop it, and a far end that acknowledges nothing is given up.
+static inline void postern_tcp_media(int fd) {
+    postern_set_option(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, 1);
+    postern_set_option(fd, IPPROTO_TCP, 25 /* TCP_NOTSENT_LOWAT */, 32768);
+    postern_set_option(fd, IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */, 30000);
 }
 
 static inline int postern_v6_only(int fd) { return postern_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1); }

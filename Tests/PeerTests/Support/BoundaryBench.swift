@@ -30,12 +30,15 @@ final class BoundaryBench {
     let options: BoundaryOptions
     let seed: UInt64
     var simulation: Simulation
-    private(set) var calls: [Call] = []
+    var calls: [Call] = []
     private(set) var now = Instant.zero
     let proxy: ProxyID?
     let phoneNAT: NATID?
     let insideHost: HostID
     var table = SharedSocketTable()
+    /// TCP of the inside, and of each phone; all of the inside's calls share one listener.
+    private(set) var insideStreams: VirtualStreams
+    private(set) var phoneStreams: [VirtualStreams] = []
     private var random: RandomSource
 
     /// Changes or swallows what signalling carries: the call, whom it is for, and the text of a description or candidate.
@@ -82,6 +85,7 @@ final class BoundaryBench {
             configuration.maximumFlows = options.maximumFlows
             configuration.whenFull = options.whenFull
             configuration.passesErrors = options.kind == .nft
+            configuration.carries = options.carries
             proxy = simulation.addProxy(
                 "proxy", configuration, front: [Self.front, Self.frontV6], back: [Self.back], inside: inner)
             insideHost = simulation.addHost("pc", addresses: [Self.inside], in: inner)
@@ -91,6 +95,7 @@ final class BoundaryBench {
         }
         self.simulation = simulation
         self.random = random
+        insideStreams = VirtualStreams(host: insideHost)
         for index in 0..<options.phones { try addCall(index) }
     }
 
@@ -144,6 +149,7 @@ final class BoundaryBench {
         }
         calls.append(Call(phone: try peer(.left, host), inside: try peer(.right, insideHost)))
         if options.isShared { calls[index].member = table.join() }
+        phoneStreams.append(VirtualStreams(host: host))
     }
 
     subscript(call: Int, side: Side) -> ScenarioPeer { side == .left ? calls[call].phone : calls[call].inside }
@@ -169,8 +175,10 @@ final class BoundaryBench {
                 ? [base(of: call, side)]
                 : simulation.addresses(of: calls[call].phone.host).map { TransportAddress($0, 50_000) }
             for base in bases { simulation.open(base, on: self[call, side].host) }
-            try turn(call, side) { engine, out in
-                engine.gather(bases: bases.map { LocalBase(address: $0) }, at: now, into: &out)
+            let connecting = streamBases(of: call, side)
+            try turn(call, side) { [options] engine, out in
+                let sockets = options.hasUDP ? bases.map { LocalBase(address: $0) } : []
+                engine.gather(bases: sockets + connecting, at: now, into: &out)
             }
         }
         try offer(call, from: options.phoneOffers ? .left : .right)
@@ -228,6 +236,7 @@ final class BoundaryBench {
             arrivals.removeAll(keepingCapacity: true)
             simulation.advance(to: now, into: &arrivals)
             for arrival in arrivals { try deliver(arrival) }
+            try serveStreams()
             while let index = actions.indices.filter({ actions[$0].at <= now })
                 .min(by: { (actions[$0].at, actions[$0].order) < (actions[$1].at, actions[$1].order) })
             {
@@ -238,6 +247,7 @@ final class BoundaryBench {
             for call in calls.indices {
                 for side in Side.allCases { try advance(call, side) }
             }
+            try serveStreams()
             if stop(self) { return true }
         }
         now = Swift.max(now, end)
@@ -250,7 +260,7 @@ final class BoundaryBench {
     }
 
     private var nextDue: Instant? {
-        var due = simulation.nextEvent
+        var due = earliest(simulation.nextEvent, streamsDeadline)
         for call in calls.indices {
             for side in Side.allCases where side == .right || !asleep.contains(call) {
                 due = earliest(due, dues[call * 2 + side.rawValue])
@@ -262,6 +272,7 @@ final class BoundaryBench {
     }
 
     private func deliver(_ arrival: Arrival) throws {
+        if deliverStream(arrival) { return }
         if arrival.host == insideHost { return try deliverInside(arrival) }
         guard let call = calls.firstIndex(where: { $0.phone.host == arrival.host }), !asleep.contains(call) else {
             return
@@ -313,7 +324,7 @@ final class BoundaryBench {
             call = calls.indices.first { base(of: $0, .right) == datagram.path.local }
         }
         guard let call else { return nil }
-        if datagram.bytes.prefix(2) == [1, 1] { calls[call].lastConsent[datagram.path] = now }
+        noteConsent(datagram, call)
         try turn(call, .right) { $0.receive(datagram, at: now, into: &$1) }
         return call
     }
@@ -357,6 +368,7 @@ final class BoundaryBench {
         if peer.side == .right, let member = calls[call].member {
             _ = table.setUfrags(peer.engine.localUfrags, of: member)
         }
+        streams(of: call, peer.side).setUfrags(peer.engine.localUfrags, of: call)
         guard !peer.out.isEmpty else { return }
         for datagram in peer.out.datagrams { try depart(datagram, call, peer) }
         for entry in peer.out.trace { peer.note(entry) }
@@ -366,6 +378,8 @@ final class BoundaryBench {
             peer.note(event, at: now)
             let isTold = peer.engine.signalingState != .stable || peer.engine.negotiatedSession != nil
             switch event {
+            case .connectionWanted(let path): streams(of: call, peer.side).connect(path, for: call, at: now)
+            case .connectionUnwanted(let path): streams(of: call, peer.side).close(path, of: call, at: now)
             case .localCandidate(let candidate, let mid, let index):
                 if isTold { signal(call, peer.side.other, .candidate(candidate, mid: mid, index: index)) }
             case .gatheringComplete:
@@ -404,6 +418,10 @@ final class BoundaryBench {
             if !peer.selectedPairs.isEmpty, datagram.path.remote.ip != Self.back, proxy != nil {
                 calls[call].straySends += 1
             }
+        }
+        if datagram.path.transport == .tcp {
+            guard !streams(of: call, peer.side).send(datagram, of: call, at: now) else { return }
+            return peer.engine.noteDiscarded(datagram.path, packets: 1, bytes: datagram.bytes.count)
         }
         simulation.send(datagram, from: peer.host, at: now)
     }
@@ -477,9 +495,4 @@ final class BoundaryBench {
             try turn(call, side) { $0.endOfRemoteCandidates(at: now, into: &$1) }
         }
     }
-}
-
-struct BoundaryError: Error, CustomStringConvertible {
-    var description: String
-    init(_ text: String, _ seed: UInt64) { description = "\(text) (seed \(seed))" }
 }

@@ -73,6 +73,11 @@ enum BoundaryTable {
     }
 }
 
+struct BoundaryError: Error, CustomStringConvertible {
+    var description: String
+    init(_ text: String, _ seed: UInt64) { description = "\(text) (seed \(seed))" }
+}
+
 extension TimeDelta {
     /// `0.12 s`.
     var short: String { self > .seconds(100_000) ? "for ever" : String(format: "%.2f s", seconds) }

@@ -1,3 +1,4 @@
+import ICE
 import Peer
 import Primitives
 import SimulatedNetwork
@@ -32,6 +33,11 @@ struct BoundaryOptions {
     var refresh = Directions.both
     var maximumFlows = 1_024
     var whenFull = ProxyConfiguration.WhenFull.refuse
+    /// ICE-TCP of each side, and whether there is UDP besides; what the proxy forwards.
+    var phoneTCP: Set<CandidateTransport> = []
+    var insideTCP: Set<CandidateTransport> = []
+    var hasUDP = true
+    var carries: Set<PathTransport> = [.udp, .tcp]
     var hasVideo = true
     var videoBitrate = 300_000
     /// Whether the inside offers an ICE restart where it is wanted.

@@ -1,0 +1,242 @@
+import CLinuxIO
+import Glibc
+import ICE
+import Primitives
+
+/// Who uses a connection. On the loop's thread.
+public protocol FramedConnectionOwner: AnyObject {
+    /// A connection that was being made stands, from this address.
+    func opened(_ connection: FramedConnection, from local: TransportAddress)
+    func received(_ batch: inout DatagramBatch, on connection: FramedConnection)
+    /// It could not be made or has ended; told once, not after `close`, and never within a call of `send`.
+    func ended(_ connection: FramedConnection, reason: String)
+}
+
+/// A TCP connection whose frames (RFC 4571) are datagrams on one path: that of an ICE-TCP pair (RFC 6544).
+///
+///     connecting ── writable ──► open ──► ended
+///     accepted ────────────────►
+///
+/// What the kernel does not take waits here, as far as `FrameAdmission` allows; the kernel itself is told to keep little
+/// (TCP_NOTSENT_LOWAT), so that what is late is dropped here, in whole frames, and not sent. Reading is bounded a turn.
+///
+/// Open it anywhere; from `start` on it belongs to the loop's thread.
+public final class FramedConnection: @unchecked Sendable {
+    private enum State {
+        case connecting
+        case open
+        case ended
+    }
+
+    static let readsPerTurn = 4
+    private static let readSize = 65_536
+
+    public let loop: IOLoop
+    public let path: NetworkPath
+    private let admission = FrameAdmission()
+    private var state: State
+    private var descriptor: Int32
+    private var registration: LoopRegistration?
+    private weak var owner: (any FramedConnectionOwner)?
+    private var cutter = FrameCutter()
+    /// For the kernel; `sent` of its bytes are gone.
+    private var output: [UInt8] = []
+    private var sent = 0
+    private var batch = DatagramBatch()
+    /// Called with the first frame that leaves, which says that what came had authenticated; and at the end.
+    var whenProved: (() -> Void)?
+    var whenEnded: (() -> Void)?
+
+    /// Begins to connect, from the path's local address and any port.
+    public init(loop: IOLoop, connecting path: NetworkPath) throws(SocketFailure) {
+        let subject = "TCP connection from \(path.local.ip) to \(path.remote)"
+        let descriptor = postern_tcp_open(path.remote.ip.family.number)
+        guard descriptor >= 0 else { throw SocketFailure(code: -descriptor, call: "socket", subject: subject) }
+        do throws(SocketFailure) {
+            let bound = postern_bind(descriptor, postern_address(TransportAddress(path.local.ip, 0)))
+            guard bound == 0 else { throw SocketFailure(code: -bound, call: "bind", subject: subject) }
+            postern_tcp_media(descriptor)
+            let result = postern_connect(descriptor, postern_address(path.remote))
+            guard result == 0 || result == -EINPROGRESS else {
+                throw SocketFailure(code: -result, call: "connect", subject: subject)
+            }
+        } catch {
+            _ = Glibc.close(descriptor)
+            throw error
+        }
+        self.loop = loop
+        self.path = path
+        self.descriptor = descriptor
+        state = .connecting
+    }
+
+    /// Takes over an accepted one, with frames of so many bytes at most until something has left on it.
+    init(loop: IOLoop, accepted descriptor: Int32, path: NetworkPath, frameLimit: Int) {
+        self.loop = loop
+        self.path = path
+        self.descriptor = descriptor
+        state = .open
+        cutter.limit = frameLimit
+        postern_tcp_media(descriptor)
+    }
+
+    deinit { if descriptor >= 0 { _ = Glibc.close(descriptor) } }
+
+    public func start(owner: any FramedConnectionOwner) throws(SocketFailure) {
+        precondition(registration == nil, "a connection is started once")
+        self.owner = owner
+        registration = try loop.register(
+            descriptor, for: state == .connecting ? [.read, .write] : .read, source: self)
+    }
+
+    /// Tells another from now on.
+    func hand(to owner: any FramedConnectionOwner) { self.owner = owner }
+
+    /// Bytes that wait here for the kernel.
+    public var queuedBytes: Int { output.count - sent }
+
+    /// Appends a frame; `flush` sends it. False when it was dropped: too much waits, or nothing stands.
+    public func send(_ frame: [UInt8]) -> Bool {
+        guard state == .open, admission.admits(frame, queued: queuedBytes) else { return false }
+        if let whenProved {
+            self.whenProved = nil
+            cutter.limit = 65_535
+            whenProved()
+        }
+        return FrameCutter.append(frame, to: &output)
+    }
+
+    public func flush() {
+        guard state == .open else { return }
+        while sent < output.count {
+            let written = unsafe output.withUnsafeBufferPointer { bytes in
+                unsafe postern_stream_write(descriptor, bytes.baseAddress?.advanced(by: sent), bytes.count - sent)
+            }
+            guard written > 0 else {
+                let code = Int32(clamping: -written)
+                if code != EAGAIN, code != EINTR { return end("\(errorName(code)), \(errorText(code))") }
+                break
+            }
+            sent += written
+        }
+        if sent == output.count {
+            output.removeAll(keepingCapacity: true)
+            sent = 0
+        } else if sent > Self.readSize {
+            output.removeFirst(sent)
+            sent = 0
+        }
+        watch()
+    }
+
+    /// Ends it and tells nobody.
+    public func close() {
+        flush()
+        finish()
+    }
+
+    /// Its time is over: its owner is told, where there is one.
+    func expire() { end("nothing authenticated on it in time") }
+
+    private var isWatchingWrites = false
+
+    private func watch() {
+        let wanted = sent < output.count
+        guard let registration, wanted != isWatchingWrites else { return }
+        isWatchingWrites = wanted
+        loop.change(registration, to: wanted ? [.read, .write] : .read)
+    }
+
+    private func end(_ reason: String) {
+        guard state != .ended else { return }
+        let owner = owner
+        finish()
+        loop.executeHere { owner?.ended(self, reason: reason) }
+    }
+
+    private func finish() {
+        guard state != .ended else { return }
+        state = .ended
+        owner = nil
+        if let registration { loop.remove(registration) }
+        registration = nil
+        if descriptor >= 0 { _ = Glibc.close(descriptor) }
+        descriptor = -1
+        output = []
+        sent = 0
+        whenProved = nil
+        let whenEnded = whenEnded
+        self.whenEnded = nil
+        whenEnded?()
+    }
+}
+
+extension FramedConnection: LoopSource {
+    public func ready(_ readiness: Readiness, on loop: IOLoop) {
+        guard owner != nil else { return finish() }
+        if state == .connecting {
+            let error = postern_take_error(descriptor)
+            guard error == 0 else { return end(errorText(error).lowercasedFirst) }
+            guard readiness.contains(.write) else { return }
+            var address = postern_address.none
+            guard unsafe postern_local_address(descriptor, &address) == 0 else { return end("it has no address") }
+            state = .open
+            isWatchingWrites = true
+            watch()
+            owner?.opened(self, from: address.transportAddress)
+        }
+        if readiness.contains(.write) { flush() }
+        if !readiness.isDisjoint(with: [.read, .hangUp, .error]) { receive() }
+    }
+
+    public func loopStopped() {
+        registration = nil
+        finish()
+    }
+
+    private func receive() {
+        for _ in 0..<Self.readsPerTurn where state == .open {
+            var count = 0
+            let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Self.readSize) { buffer, used in
+                count = unsafe postern_stream_read(descriptor, buffer.baseAddress, buffer.count)
+                used = max(0, count)
+            }
+            if count < 0 {
+                let code = Int32(clamping: -count)
+                if code == EAGAIN || code == EINTR { return }
+                return end(errorText(code).lowercasedFirst)
+            }
+            guard count > 0 else { return end("the other side closed it") }
+            guard cut(bytes) else { return }
+            if count < Self.readSize { return }
+        }
+    }
+
+    /// False when it was the end.
+    private func cut(_ bytes: [UInt8]) -> Bool {
+        var failure: FrameCutter.Failure?
+        do throws(FrameCutter.Failure) {
+            try cutter.append(bytes)
+            while let frame = try cutter.next() {
+                batch.datagrams.append(Datagram(bytes: frame, path: path))
+                batch.trafficClasses.append(UInt8(0))
+            }
+        } catch {
+            failure = error
+        }
+        if !batch.isEmpty {
+            batch.arrival = loop.now
+            var taken = DatagramBatch()
+            swap(&taken, &batch)
+            owner?.received(&taken, on: self)
+            taken.removeAll()
+            if batch.isEmpty { swap(&taken, &batch) }
+        }
+        if let failure { end("\(failure)") }
+        return state == .open
+    }
+}
+
+extension String {
+    fileprivate var lowercasedFirst: String { prefix(1).lowercased() + dropFirst() }
+}
