@@ -16,6 +16,29 @@ func fuzzSTUN(_ bytes: [UInt8]) {
     precondition(again?.isIntact(under: key) == true && again?.fingerprint == .matches)
 }
 
+/// A TCP connection of ICE: cut into frames (RFC 4571) as it comes in pieces, and told apart by its first one.
+func fuzzFrames(_ bytes: [UInt8]) {
+    var reception = ConnectionReception()
+    let member = reception.join()
+    if let member { reception.setUfrags(["call"], of: member) }
+    guard let guest = reception.accept(at: .zero).connection else { return }
+    var cutter = FrameCutter(limit: 2_048)
+    do {
+        for record in Records(bytes) {
+            try cutter.append(record.bytes)
+            while let frame = try cutter.next() {
+                precondition((1...2_048).contains(frame.count))
+                var written: [UInt8] = []
+                precondition(FrameCutter.append(frame, to: &written) && written.count == frame.count + 2)
+                guard reception.receive(frame, on: guest) == member.map({ .member($0) }) else {
+                    return precondition(reception.count == 0)
+                }
+            }
+            precondition(cutter.bufferedBytes < 2_050)
+        }
+    } catch {}
+}
+
 /// Datagrams and pauses for a TURN client, whose transactions repeat; the same bytes as a stream.
 func fuzzTURN(_ bytes: [UInt8]) {
     var client = TURNAllocation(

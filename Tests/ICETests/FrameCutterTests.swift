@@ -69,14 +69,38 @@ import Testing
     }
 
     @Test func mediaIsDroppedBeforeWhatKeepsTheCall() {
-        let admission = FrameAdmission()
+        var admission = FrameAdmission()
         let media: [UInt8] = [0x80, 96] + Array(repeating: 0, count: 1_000)
         let report: [UInt8] = [0x80, 200] + Array(repeating: 0, count: 100)
         let check: [UInt8] = [0, 1] + Array(repeating: 0, count: 100)
-        #expect(admission.admits(media, queued: 96_000) && !admission.admits(media, queued: 96_001))
+        // First what has no past, then what drained 10,000 bytes in a quarter of a second.
+        let first = [31_999, 32_001].map { queued in
+            admission = FrameAdmission()
+            return admission.admits(media, queued: queued, at: .zero)
+        }
+        #expect(first == [true, false])
         for kept in [report, check] {
-            #expect(admission.admits(kept, queued: 200_000))
-            #expect(!admission.admits(kept, queued: 262_100))
+            let taken = [200_000, 262_100].map { admission.admits(kept, queued: $0, at: .zero) }
+            #expect(taken == [true, false])
+        }
+    }
+
+    @Test func whatMayWaitIsWhatLeavesInFourTenthsOfASecond() {
+        let media: [UInt8] = [0x80, 96] + Array(repeating: 0, count: 998)
+        for (rate, expected) in [(10_000, 12_000), (100_000, 40_000), (1_000_000, 96_000)] {
+            var admission = FrameAdmission()
+            var queued = 20_000
+            var now = Instant.zero
+            for _ in 0..<100 {
+                if admission.admits(media, queued: queued, at: now) { queued += media.count + 2 }
+                now = now + .milliseconds(10)
+                queued = max(1, queued - rate / 100)
+            }
+            #expect(abs(admission.mediaLimit - expected) <= expected / 10, "\(rate): \(admission.mediaLimit)")
+            #expect(rate > 100_000 || queued <= expected + 2_000, "\(rate): \(queued) wait")
+            // When all has left, nothing is known any more.
+            _ = admission.admits(media, queued: 0, at: now)
+            #expect(admission.mediaLimit == 32_000)
         }
     }
 }

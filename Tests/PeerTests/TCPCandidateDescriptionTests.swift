@@ -25,7 +25,7 @@ import Testing
                 LocalBase(address: TransportAddress(ip, 30_100), transport: .tcpPassive),
             ], at: .zero, into: &out)
         let offer = try engine.createOffer(at: .zero, into: &out)
-        let candidates = offer.media.flatMap(\.attributes.candidates)
+        let candidates = offer.media.flatMap(\.candidates)
         #expect(candidates.map(\.transport) == [.udp, .tcp, .tcp])
         #expect(candidates.map(\.tcpType) == [nil, .active, .passive])
         #expect(candidates.map(\.port) == [4_000, 9, 30_100])

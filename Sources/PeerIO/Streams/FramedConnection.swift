@@ -33,7 +33,7 @@ public final class FramedConnection: @unchecked Sendable {
 
     public let loop: IOLoop
     public let path: NetworkPath
-    private let admission = FrameAdmission()
+    private var admission = FrameAdmission()
     private var state: State
     private var descriptor: Int32
     private var registration: LoopRegistration?
@@ -97,7 +97,7 @@ public final class FramedConnection: @unchecked Sendable {
 
     /// Appends a frame; `flush` sends it. False when it was dropped: too much waits, or nothing stands.
     public func send(_ frame: [UInt8]) -> Bool {
-        guard state == .open, admission.admits(frame, queued: queuedBytes) else { return false }
+        guard state == .open, admission.admits(frame, queued: queuedBytes, at: loop.now) else { return false }
         if let whenProved {
             self.whenProved = nil
             cutter.limit = 65_535
@@ -214,26 +214,38 @@ extension FramedConnection: LoopSource {
 
     /// False when it was the end.
     private func cut(_ bytes: [UInt8]) -> Bool {
-        var failure: FrameCutter.Failure?
         do throws(FrameCutter.Failure) {
             try cutter.append(bytes)
-            while let frame = try cutter.next() {
-                batch.datagrams.append(Datagram(bytes: frame, path: path))
-                batch.trafficClasses.append(UInt8(0))
+            var limit = 0
+            // What comes after the first frames may be longer, once an answer to those has left.
+            while state == .open, limit != cutter.limit {
+                limit = cutter.limit
+                var failure: FrameCutter.Failure?
+                do throws(FrameCutter.Failure) { try collect() } catch { failure = error }
+                deliver()
+                if let failure, limit == cutter.limit { throw failure }
             }
         } catch {
-            failure = error
+            end("\(error)")
         }
-        if !batch.isEmpty {
-            batch.arrival = loop.now
-            var taken = DatagramBatch()
-            swap(&taken, &batch)
-            owner?.received(&taken, on: self)
-            taken.removeAll()
-            if batch.isEmpty { swap(&taken, &batch) }
-        }
-        if let failure { end("\(failure)") }
         return state == .open
+    }
+
+    private func collect() throws(FrameCutter.Failure) {
+        while let frame = try cutter.next() {
+            batch.datagrams.append(Datagram(bytes: frame, path: path))
+            batch.trafficClasses.append(UInt8(0))
+        }
+    }
+
+    private func deliver() {
+        guard !batch.isEmpty else { return }
+        batch.arrival = loop.now
+        var taken = DatagramBatch()
+        swap(&taken, &batch)
+        owner?.received(&taken, on: self)
+        taken.removeAll()
+        if batch.isEmpty { swap(&taken, &batch) }
     }
 }
 

@@ -7,8 +7,8 @@ import Primitives
 /// do to the real thing, head-of-line blocking included.
 ///
 /// There is what ICE's connections need of TCP and no more: the handshake, acknowledgements, repetition (after a timeout from
-/// the measured round trip, or three acknowledgements of the same), a fixed window, orderly and abortive ends. No congestion
-/// control: queues are the links' to bound. A connection nobody acknowledges ends after `patience`.
+/// the measured round trip, or three acknowledgements of the same), a window that grows and shrinks (slow start, then additive
+/// increase and multiplicative decrease), orderly and abortive ends. A connection nobody acknowledges ends after `patience`.
 public struct SimulatedTCP: Sendable {
     public struct Connection: Hashable, Sendable, Comparable {
         let number: Int
@@ -31,7 +31,7 @@ public struct SimulatedTCP: Sendable {
 
     public struct Configuration: Hashable, Sendable {
         public var segmentSize = 1_400
-        /// Bytes under way at a time.
+        /// Bytes under way at a time, at most.
         public var window = 65_536
         public var patience = TimeDelta.seconds(30)
         public var connectPatience = TimeDelta.seconds(20)
@@ -59,8 +59,8 @@ public struct SimulatedTCP: Sendable {
     public var deadline: Instant? { states.values.reduce(nil as Instant?) { earliest($0, $1.deadline) } }
     public var connections: [Connection] { states.keys.sorted() }
     public func path(of connection: Connection) -> NetworkPath? { states[connection]?.path }
-    /// Bytes that wait or are not acknowledged.
-    public func queuedBytes(of connection: Connection) -> Int { states[connection]?.queuedBytes ?? 0 }
+    /// Bytes that have not left yet.
+    public func waitingBytes(of connection: Connection) -> Int { states[connection]?.waitingBytes ?? 0 }
 
     /// What is to be sent and told, which is forgotten here.
     public mutating func takeOutput() -> (datagrams: [Datagram], events: [Event]) {

@@ -29,6 +29,9 @@ struct TCPState: Sendable {
     private var timed: (sequence: UInt64, at: Instant)?
     private var lastProgress: Instant
     private var duplicates = 0
+    /// Bytes that may be under way, and where growth becomes slow (RFC 5681 §3.1).
+    private var window: Int
+    private var threshold = Int.max
 
     // In.
     private var expected: UInt64 = 0
@@ -40,6 +43,7 @@ struct TCPState: Sendable {
         self.configuration = configuration
         since = now
         lastProgress = now
+        window = 10 * configuration.segmentSize
         phase = isActive ? .connecting : .accepting
         if isActive {
             unacknowledged = [TCPSegment(.synchronize, sequence: 0)]
@@ -50,7 +54,7 @@ struct TCPState: Sendable {
     var isConnecting: Bool { if case .connecting = phase { true } else { false } }
     var isOver: Bool { if case .over = phase { true } else { false } }
     var deadline: Instant? { isOver ? nil : timeout }
-    var queuedBytes: Int { waiting.count + unacknowledged.reduce(0) { $0 + $1.payload.count } }
+    var waitingBytes: Int { waiting.count }
 
     var resetSegment: Datagram {
         Datagram(
@@ -74,6 +78,8 @@ struct TCPState: Sendable {
         if segment.flags.contains(.reset) {
             return end(isConnecting ? .refused : .reset, connection, into: &events)
         }
+        // The acknowledgement of a handshake may have been lost.
+        if segment.flags.contains(.synchronize), expected > 0 { owesAcknowledgment = true }
         if segment.flags.contains(.synchronize), expected == 0 {
             expected = 1
             owesAcknowledgment = true
@@ -120,13 +126,18 @@ struct TCPState: Sendable {
                 roundTrip = roundTrip.map { $0 + (sample - $0) / 8 } ?? sample
                 self.timed = nil
             }
+            let step = window < threshold ? configuration.segmentSize : configuration.segmentSize * configuration.segmentSize / window
+            window = min(configuration.window, window + max(step, 1) * (before - unacknowledged.count))
             lastProgress = now
             timeouts = 0
             duplicates = 0
             timeout = nil
         } else if isPure, !unacknowledged.isEmpty {
             duplicates += 1
-            if duplicates == 3 { sent = 0 }
+            if duplicates == 3 {
+                sent = 0
+                shrink(to: window / 2)
+            }
         }
     }
 
@@ -139,9 +150,15 @@ struct TCPState: Sendable {
         let limit = isConnecting ? configuration.connectPatience : configuration.patience
         guard now - lastProgress < limit else { return end(.timedOut, connection, into: &events) }
         timeouts += 1
+        shrink(to: 0)
         duplicates = 0
         timed = nil
         sent = 0
+    }
+
+    private mutating func shrink(to size: Int) {
+        threshold = max(window / 2, 2 * configuration.segmentSize)
+        window = max(size, 2 * configuration.segmentSize)
     }
 
     /// What may leave now: segments again from the first that is not acknowledged, then new ones as the window allows.
@@ -176,7 +193,7 @@ struct TCPState: Sendable {
 
     private mutating func fill(at now: Instant) {
         guard case .open = phase else { return }
-        while !waiting.isEmpty, nextSequence - (unacknowledged.first?.sequence ?? nextSequence) < configuration.window {
+        while !waiting.isEmpty, nextSequence - (unacknowledged.first?.sequence ?? nextSequence) < UInt64(window) {
             let payload = Array(waiting.prefix(configuration.segmentSize))
             waiting.removeFirst(payload.count)
             unacknowledged.append(TCPSegment(.acknowledge, sequence: nextSequence, payload: payload))

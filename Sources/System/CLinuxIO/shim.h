@@ -197,7 +197,7 @@ static inline int postern_tcp_accept(int fd, struct postern_address *from) {
 // For media: little waits in the kernel unsent, where nobody can drop it, and a far end that acknowledges nothing is given up.
 static inline void postern_tcp_media(int fd) {
     postern_set_option(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, 1);
-    postern_set_option(fd, IPPROTO_TCP, 25 /* TCP_NOTSENT_LOWAT */, 32768);
+    postern_set_option(fd, IPPROTO_TCP, 25 /* TCP_NOTSENT_LOWAT */, 16384);
     postern_set_option(fd, IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */, 30000);
 }
 

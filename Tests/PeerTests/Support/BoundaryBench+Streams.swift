@@ -53,6 +53,11 @@ extension BoundaryBench {
         if datagram.bytes.prefix(2) == [1, 1] { calls[call].lastConsent[datagram.path] = now }
     }
 
+    private func noteAnswer(_ datagram: Datagram, _ call: Int, _ side: Side) {
+        if side == .right { return noteConsent(datagram, call) }
+        if datagram.bytes.prefix(2) == [1, 1] { calls[call].lastAnswer = now }
+    }
+
     /// Lets every host's TCP do what is due, until none has anything to tell.
     func serveStreams() throws {
         var isSettled = false
@@ -63,7 +68,7 @@ extension BoundaryBench {
                 for (call, report) in streams.take(now, &simulation) {
                     isSettled = false
                     let side: Side = index == 0 ? .right : .left
-                    if side == .right, case .frame(let datagram) = report { noteConsent(datagram, call) }
+                    if case .frame(let datagram) = report { noteAnswer(datagram, call, side) }
                     let now = now
                     try turn(call, side) { report.tell(&$0, at: now, into: &$1) }
                 }

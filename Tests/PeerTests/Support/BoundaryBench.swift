@@ -236,7 +236,7 @@ final class BoundaryBench {
             arrivals.removeAll(keepingCapacity: true)
             simulation.advance(to: now, into: &arrivals)
             for arrival in arrivals { try deliver(arrival) }
-            try serveStreams()
+            if options.hasTCP { try serveStreams() }
             while let index = actions.indices.filter({ actions[$0].at <= now })
                 .min(by: { (actions[$0].at, actions[$0].order) < (actions[$1].at, actions[$1].order) })
             {
@@ -247,7 +247,7 @@ final class BoundaryBench {
             for call in calls.indices {
                 for side in Side.allCases { try advance(call, side) }
             }
-            try serveStreams()
+            if options.hasTCP { try serveStreams() }
             if stop(self) { return true }
         }
         now = Swift.max(now, end)
@@ -368,7 +368,7 @@ final class BoundaryBench {
         if peer.side == .right, let member = calls[call].member {
             _ = table.setUfrags(peer.engine.localUfrags, of: member)
         }
-        streams(of: call, peer.side).setUfrags(peer.engine.localUfrags, of: call)
+        if options.hasTCP { streams(of: call, peer.side).setUfrags(peer.engine.localUfrags, of: call) }
         guard !peer.out.isEmpty else { return }
         for datagram in peer.out.datagrams { try depart(datagram, call, peer) }
         for entry in peer.out.trace { peer.note(entry) }

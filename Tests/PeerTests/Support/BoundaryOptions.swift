@@ -46,5 +46,6 @@ struct BoundaryOptions {
     var configureInside: (inout PeerConfiguration) -> Void = { _ in }
     var configurePhone: (inout PeerConfiguration) -> Void = { _ in }
 
+    var hasTCP: Bool { !phoneTCP.isEmpty || !insideTCP.isEmpty }
     var pool: ClosedRange<UInt16> { 30_008...30_208 }
 }

@@ -16,12 +16,12 @@ final class VirtualStreams {
         var cutter: FrameCutter
         var owner: Int?
         var guest: ConnectionReception.Connection?
+        var admission = FrameAdmission()
     }
 
     let host: HostID
     var tcp: SimulatedTCP
     var reception: ConnectionReception
-    let admission = FrameAdmission()
     private var members: [Int: ConnectionReception.Member] = [:]
     private var links: [SimulatedTCP.Connection: Link] = [:]
     /// Frames that were dropped because too much waited.
@@ -65,7 +65,8 @@ final class VirtualStreams {
         guard
             let (connection, link) = links.first(where: { $0.value.path == datagram.path && $0.value.owner == owner })
         else { return false }
-        guard admission.admits(datagram.bytes, queued: tcp.queuedBytes(of: connection)) else {
+        let queued = tcp.waitingBytes(of: connection)
+        guard links[connection]?.admission.admits(datagram.bytes, queued: queued, at: now) == true else {
             discarded += 1
             return false
         }
