@@ -8,49 +8,16 @@ import Testing
 
     init() throws { scratch = try Scratch() }
 
-    /// Runs `body` beside a server, and gives the server's log.
-    private func withServer(
-        _ arguments: [String], _ body: (UInt16) async throws -> Void
-    ) async throws -> String {
-        let port = UInt16.random(in: 20_000...29_999)
-        let log = scratch.file("turnserver.log")
-        let server = try Program(
-            tool("turnserver"),
-            [
-                "-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "-p", "\(port)", "--realm=example.org",
-                "--allow-loopback-peers", "--no-cli", "--no-tls", "--no-dtls", "--simple-log", "-v",
-                "--log-file=\(log)", "--pidfile=\(scratch.file("pid"))", "--userdb=\(scratch.file("db"))",
-                "--min-port=30000", "--max-port=39999",
-            ] + arguments, scratch: scratch)
-        for _ in 0..<500 where !scratch.text("turnserver.log").contains("SQLite DB connection success") {
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        do {
-            try await body(port)
-        } catch {
-            server.signal(SIGKILL)
-            _ = await server.ended(within: 10)
-            throw error
-        }
-        // It writes its log when it has time.
-        for _ in 0..<100 where scratch.text("turnserver.log").components(separatedBy: "delete: realm").count < 3 {
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        server.signal(SIGKILL)
-        _ = await server.ended(within: 10)
-        return scratch.text("turnserver.log")
-    }
-
     private let login = ["POSTERN_TURN_USER": "alice", "POSTERN_TURN_PASSWORD": password]
 
     private func freed(_ log: String) -> Int { log.components(separatedBy: "delete: realm=<example.org>").count - 1 }
 
     @Test func aRelayOnlyCallPassesMediaAndFreesItsAllocations() async throws {
-        let log = try await withServer(["--lt-cred-mech", "--user=alice:\(Self.password)"]) { port in
+        let log = try await withTURNServer(scratch, ["--lt-cred-mech", "--user=alice:\(Self.password)"]) { ports in
             let ended = try await postern(
                 [
                     "loopback", "--send", "test", "--duration", "4", "--record", scratch.file("out.webm"),
-                    "--ice-server", "turn:127.0.0.1:\(port)", "--ice-policy", "relay", "--report",
+                    "--ice-server", "turn:127.0.0.1:\(ports.plain)", "--ice-policy", "relay", "--report",
                     scratch.file("r.json"), "--events", scratch.file("e.ndjson"), "--log-level", "debug", "--expect",
                     "video.framesReceived > 60",
                 ], scratch: scratch, environment: login)
@@ -68,13 +35,48 @@ import Testing
         #expect(freed(log) == 2, "\(log)")
     }
 
+    @Test(arguments: ["tcp", "tls"]) func callsPassOverConnectionsToo(_ transport: String) async throws {
+        try await makeCertificate("IP:127.0.0.1", scratch)
+        let log = try await withTURNServer(scratch, ["--lt-cred-mech", "--user=alice:\(Self.password)"]) { ports in
+            let url =
+                transport == "tcp" ? "turn:127.0.0.1:\(ports.plain)?transport=tcp" : "turns:127.0.0.1:\(ports.secure)"
+            let ended = try await postern(
+                [
+                    "loopback", "--send", "test", "--duration", "4", "--record", scratch.file("out.webm"),
+                    "--ice-server", url, "--turn-ca", scratch.file("cert.pem"), "--ice-policy", "relay", "--report",
+                    scratch.file("r.json"), "--expect", "video.framesReceived > 60",
+                ], scratch: scratch, environment: login)
+            #expect(ended.status == 0, "\(ended.errors)")
+            let report = scratch.text("r.json")
+            #expect(report.contains("\"relayProtocol\": \"\(transport)\""), "\(report.prefix(3_000))")
+        }
+        try await expectPlayable(scratch.file("out.webm"), scratch: scratch)
+        #expect(freed(log) == 2, "\(log)")
+    }
+
+    @Test func aCertificateOfAnotherNameIsRefusedByName() async throws {
+        try await makeCertificate("DNS:elsewhere.example.org", scratch)
+        _ = try await withTURNServer(scratch, ["--lt-cred-mech", "--user=alice:\(Self.password)"]) { ports in
+            let arguments = [
+                "gather", "--json", "--timeout", "5s", "--ice-server", "turns:127.0.0.1:\(ports.secure)",
+                "--turn-ca", scratch.file("cert.pem"), "--interface", "lo",
+            ]
+            let refused = try await postern(arguments, scratch: scratch, environment: login)
+            #expect(refused.status == 20)
+            #expect(refused.output.contains("certificate of 127.0.0.1 is not accepted"), "\(refused.output)")
+            // The twin: told to take any, it is taken.
+            let taken = try await postern(arguments + ["--turn-insecure"], scratch: scratch, environment: login)
+            #expect(taken.status == 0, "\(taken.output)")
+        }
+    }
+
     @Test(arguments: [SIGTERM, SIGINT]) func aSignalFreesTheAllocationsToo(_ signal: Int32) async throws {
-        let log = try await withServer(["--lt-cred-mech", "--user=alice:\(Self.password)"]) { port in
+        let log = try await withTURNServer(scratch, ["--lt-cred-mech", "--user=alice:\(Self.password)"]) { ports in
             let ended = try await Places.calls.taking { [scratch, login] in
                 let program = try Program(
                     posternPath,
                     [
-                        "loopback", "--send", "test", "--ice-server", "turn:127.0.0.1:\(port)", "--ice-policy",
+                        "loopback", "--send", "test", "--ice-server", "turn:127.0.0.1:\(ports.plain)", "--ice-policy",
                         "relay",
                     ], scratch: scratch, environment: login)
                 try await Task.sleep(for: .seconds(3))
@@ -87,11 +89,11 @@ import Testing
     }
 
     @Test func aSharedSecretDoesInPlaceOfAPassword() async throws {
-        _ = try await withServer(["--use-auth-secret", "--static-auth-secret=north"]) { port in
+        _ = try await withTURNServer(scratch, ["--use-auth-secret", "--static-auth-secret=north"]) { ports in
             try "north\n".write(toFile: scratch.file("secret"), atomically: true, encoding: .utf8)
             let ended = try await postern(
                 [
-                    "loopback", "--send", "test", "--duration", "2", "--ice-server", "turn:127.0.0.1:\(port)",
+                    "loopback", "--send", "test", "--duration", "2", "--ice-server", "turn:127.0.0.1:\(ports.plain)",
                     "--ice-policy", "relay", "--turn-secret-file", scratch.file("secret"),
                 ], scratch: scratch)
             #expect(ended.status == 0, "\(ended.errors)")
@@ -99,13 +101,13 @@ import Testing
     }
 
     @Test func aWrongPasswordIsNamed() async throws {
-        _ = try await withServer(["--lt-cred-mech", "--user=alice:\(Self.password)"]) { port in
+        _ = try await withTURNServer(scratch, ["--lt-cred-mech", "--user=alice:\(Self.password)"]) { ports in
             let ended = try await postern(
                 [
                     "loopback", "--send", "test", "--duration", "2", "--setup-timeout", "4", "--ice-policy", "relay",
-                    "--ice-server", "turn:alice:wrong-4711@127.0.0.1:\(port)",
+                    "--ice-server", "turn:alice:wrong-4711@127.0.0.1:\(ports.plain)",
                 ], scratch: scratch)
-            expectFailure(ended, 20, saying: ["401", "turn:127.0.0.1:\(port)"])
+            expectFailure(ended, 20, saying: ["401", "turn:127.0.0.1:\(ports.plain)"])
             #expect(!ended.errors.contains("wrong-4711"))
         }
     }

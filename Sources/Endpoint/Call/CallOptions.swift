@@ -1,3 +1,4 @@
+import DTLSSRTP
 import ICE
 import Primitives
 
@@ -62,6 +63,10 @@ public struct NetworkOptions: Hashable, Sendable {
     public var iceServers: [ICEServerURL] = []
     /// For TURN servers whose URL has no credentials.
     public internal(set) var login = TURNLogin.none
+    /// Addresses that peers are seen as by a TURN server of ours.
+    public var relayPeers: [IPAddress] = []
+    /// Whose certificates of TURN servers are believed.
+    public var relayTrust = TLSTrust()
     /// Which candidates may be used.
     public internal(set) var icePolicy = ICETransportPolicy.all
     public var portRange: ClosedRange<UInt16>?

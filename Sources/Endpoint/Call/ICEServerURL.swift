@@ -34,8 +34,8 @@ public struct ICEServerURL: Hashable, Sendable, CustomStringConvertible {
         if credential != nil, uri.service == .stun {
             throw ICEServerError(bare, "a STUN server wants no user name and password")
         }
-        if uri.isSecure || uri.transport == .tcp {
-            throw ICEServerError(bare, "servers over TCP and TLS are not supported yet, only UDP")
+        if uri.isSecure, uri.service == .stun || uri.transport == .udp {
+            throw ICEServerError(bare, "STUN over TLS and TURN over DTLS are not supported")
         }
     }
 

@@ -41,6 +41,26 @@ extension NetworkOptions {
         }
     }
 
+    /// An address that peers come from as a TURN server sees them, and that no candidate of theirs names: a proxy's.
+    public mutating func addRelayPeer(_ text: String) throws(NetworkOptionError) {
+        guard let ip = IPAddress(text), !ip.isUnspecified, !ip.isMulticast else {
+            throw NetworkOptionError(description: "--peer-seen-as \(text): write an IP address, such as 192.0.2.131")
+        }
+        guard relayPeers.count < 16 else {
+            throw NetworkOptionError(description: "--peer-seen-as \(text): 16 addresses are the most")
+        }
+        relayPeers.append(ip)
+    }
+
+    /// Certificates to believe of TURN servers over TLS.
+    public mutating func setRelayTrust(authorities: String?, isInsecure: Bool) throws(NetworkOptionError) {
+        if let authorities, !FileManager.default.isReadableFile(atPath: authorities) {
+            throw NetworkOptionError(description: "--turn-ca \(authorities): it cannot be read")
+        }
+        relayTrust.authorities = authorities
+        relayTrust.isInsecure = isInsecure
+    }
+
     /// Which addresses to gather on.
     public mutating func setFilters(
         family: String?, subnets: [String], policy: String

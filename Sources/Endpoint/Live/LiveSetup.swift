@@ -118,6 +118,8 @@ extension CallSession {
         configuration.ice.mapping = mapping.withLock { $0 }
         configuration.ice.isLite = options.network.isICELite
         configuration.ice.policy = options.network.icePolicy
+        configuration.ice.relayPeers = options.network.relayPeers
+        configuration.relayTrust = options.network.relayTrust
         configuration.ice.allowsAsymmetricResponses = options.network.allowsAsymmetricProxy
     }
 
@@ -213,7 +215,10 @@ extension CallSession {
                 case .stun: servers.stun.append(STUNServer(url: "\(url)", address: address))
                 case .turn:
                     servers.relays.append(
-                        RelayServer(url: "\(url)", address: address, credential: url.credential ?? credential))
+                        RelayServer(
+                            url: "\(url)", address: address, credential: url.credential ?? credential,
+                            stream: url.uri.isSecure
+                                ? .tls(host: url.host) : url.uri.transport == .tcp ? .tcp : nil))
                 }
             }
         }

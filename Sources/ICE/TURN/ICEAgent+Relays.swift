@@ -19,24 +19,38 @@ extension ICEAgent {
     mutating func gatherRelayed(on bases: [LocalBase], at now: Instant, into out: inout Output) {
         guard configuration.policy != .hostOnly, !configuration.isLite else { return }
         relays.limit = now + configuration.gatheringLimit
+        let servers = mappedRelayServers(into: &out)
         for base in bases {
-            for server in configuration.relayServers {
-                for mapped in mapping.server(server.address) where mapped.address.ip.family == base.address.ip.family {
-                    guard Self.reaches(base.address.ip, mapped.address.ip) else { continue }
-                    var server = server
-                    server.address = mapped.address
-                    if mapped.isMapped {
-                        out.trace.append(
-                            .serverMapped(url: server.url, used: mapped.address, rule: mapped.rule ?? ""))
-                    }
-                    gatherRelayed(on: base, by: server, at: now, into: &out)
+            for server in servers where server.stream == nil && Self.reaches(base.address.ip, server.address.ip) {
+                gatherRelayed(on: base, by: server, at: now, into: &out)
+            }
+        }
+        for server in servers where server.stream != nil {
+            if let known = relays.relays.firstIndex(where: { $0.server == server }) {
+                for address in relays.relays[known].addresses { announceRelayed(address, of: known, into: &out) }
+            } else if !relays.awaited.contains(server) {
+                relays.awaited.append(server)
+                out.events.append(.relayConnectionWanted(server))
+            }
+        }
+    }
+
+    private func mappedRelayServers(into out: inout Output) -> [RelayServer] {
+        configuration.relayServers.flatMap { server in
+            mapping.server(server.address).map { mapped in
+                var server = server
+                server.address = mapped.address
+                if mapped.isMapped {
+                    out.trace.append(.serverMapped(url: server.url, used: mapped.address, rule: mapped.rule ?? ""))
                 }
+                return server
             }
         }
     }
 
     private static func reaches(_ base: IPAddress, _ server: IPAddress) -> Bool {
-        (!base.isLoopback || server.isLoopback) && base.isLinkLocal == server.isLinkLocal
+        base.family == server.family && (!base.isLoopback || server.isLoopback)
+            && base.isLinkLocal == server.isLinkLocal
     }
 
     private mutating func gatherRelayed(
@@ -58,6 +72,7 @@ extension ICEAgent {
         }
         var settings = configuration.allocation
         settings.credential = server.credential
+        settings.isReliable = server.stream != nil
         var relay = Relay(
             server: server, base: base,
             allocation: TURNAllocation(configuration: settings, random: context.random.split()))
@@ -66,6 +81,43 @@ extension ICEAgent {
         let index = relays.relays.count - 1
         relays.relays[index].allocation.start(at: now, into: &relays.output)
         drainRelay(index, at: now, into: &out)
+    }
+
+    // MARK: Connections
+
+    /// The connection to a server stands; `base` is its address on our side.
+    public mutating func relayConnected(
+        _ server: RelayServer, on base: LocalBase, at now: Instant, into out: inout Output
+    ) {
+        guard connectionState != .closed else { return }
+        begin(at: now, into: &out)
+        relays.awaited.removeAll { $0 == server }
+        gatherRelayed(on: base, by: server, at: now, into: &out)
+        settle(at: now, into: &out)
+    }
+
+    /// There is no connection to a server, or none any more: what it relayed is lost.
+    public mutating func relayDisconnected(
+        _ server: RelayServer, from base: TransportAddress?, reason: String, at now: Instant, into out: inout Output
+    ) {
+        let i = relays.relays.firstIndex { $0.server == server && $0.base.address == base }
+        guard connectionState != .closed else {
+            if let i { relays.relays.remove(at: i) }
+            return
+        }
+        begin(at: now, into: &out)
+        relays.awaited.removeAll { $0 == server }
+        out.trace.append(
+            .serverFailed(url: server.url, base: base ?? TransportAddress(.anyV4, 0), reason: reason))
+        if let i {
+            let addresses = relays.relays[i].addresses
+            relays.relays.remove(at: i)
+            if !addresses.isEmpty {
+                out.trace.append(.relayLost(url: server.url, relayed: addresses, because: reason))
+            }
+            drop(addresses, because: "the relayed address is lost: \(reason)", at: now, into: &out)
+        }
+        settle(at: now, into: &out)
     }
 
     // MARK: In
@@ -146,7 +198,11 @@ extension ICEAgent {
                 .relayAllocated(url: relay.server.url, relayed: lease.relayed, lifetime: lease.lifetime))
             relays.relays[i].addresses = lease.relayed
             for address in lease.relayed { announceRelayed(address, of: i, into: &out) }
-            if let mapped = lease.mapped, configuration.policy == .all, !configuration.allocation.isReliable {
+            if let mapped = lease.mapped {
+                out.trace.append(
+                    .serverAnswered(url: relay.server.url, base: relay.base.address, mapped: mapped))
+            }
+            if let mapped = lease.mapped, configuration.policy == .all, relay.server.stream == nil {
                 announceReflexive(
                     Gatherer.Answer(base: relay.base, url: relay.server.url, mapped: mapped), into: &out)
             }
@@ -200,7 +256,9 @@ extension ICEAgent {
             }
             guard !context.localCandidates.contains(where: { $0.address == result.address && $0.base == relayed })
             else { continue }
-            let preference = Int(relay.base.preference) - rank * 64 - i
+            // UDP before TCP before TLS, for late media is lost media.
+            let cost = relay.server.stream.map { $0 == .tcp ? 8_192 : 16_384 } ?? 0
+            let preference = Int(relay.base.preference) - cost - rank * 64 - i
             announce(
                 Candidate(
                     foundation: foundation(.relayed, relayed.ip, relay.server.url),

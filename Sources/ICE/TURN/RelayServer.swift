@@ -6,12 +6,24 @@ public struct RelayServer: Hashable, Sendable {
     public var url: String
     public var address: TransportAddress
     public var credential: TURNCredential?
+    /// Reached by a connection, which whoever drives the agent makes (`ICEEvent.relayConnectionWanted`).
+    public var stream: RelayStream?
 
-    public init(url: String, address: TransportAddress, credential: TURNCredential? = nil) {
+    public init(
+        url: String, address: TransportAddress, credential: TURNCredential? = nil, stream: RelayStream? = nil
+    ) {
         self.url = url
         self.address = address
         self.credential = credential
+        self.stream = stream
     }
+}
+
+/// TCP, or TLS over it.
+public enum RelayStream: Hashable, Sendable {
+    case tcp
+    /// The server's certificate has to bear this name or address.
+    case tls(host: String)
 }
 
 /// Which candidates an agent may use (RFC 8828 §5.2; `iceTransportPolicy` of W3C webrtc has the first two).

@@ -27,6 +27,21 @@ struct NetworkFlags: ParsableArguments {
     var turnSecretFile: String?
 
     @Option(
+        help: ArgumentHelp("PEM certificates to trust for turns:, in place of the system's.", valueName: "file"))
+    var turnCa: String?
+
+    @Flag(help: "Trust any certificate for turns:.")
+    var turnInsecure = false
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            An address that the other side comes from as our TURN server sees it, and that its candidates do not name: that of a \
+            proxy. It gets a permission. Repeatable.
+            """, valueName: "address"))
+    var peerSeenAs: [String] = []
+
+    @Option(
         help: ArgumentHelp(
             "UDP ports to bind, one a call, such as 30008-30208. Without it, those a --map rule announces, or any.",
             valueName: "a-b"))
@@ -107,6 +122,8 @@ extension CallOptions {
             network.isICELite = flags.iceLite
             try network.setTURNLogin(
                 user: flags.turnUser, passwordFile: flags.turnPasswordFile, secretFile: flags.turnSecretFile)
+            for text in flags.peerSeenAs { try network.addRelayPeer(text) }
+            try network.setRelayTrust(authorities: flags.turnCa, isInsecure: flags.turnInsecure)
             try network.setFilters(
                 family: flags.addressFamily, subnets: flags.subnet, policy: flags.icePolicy)
         } catch {
