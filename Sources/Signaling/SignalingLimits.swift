@@ -13,11 +13,16 @@ public struct SignalingLimits: Hashable, Sendable {
     /// Messages at once, and a second after that.
     public var burst = 200
     public var messagesPerSecond = 50
+    /// Bytes of messages at once, and a second after that: reading them is what a flood would cost the others.
+    public var burstBytes = 2 << 20
+    public var bytesPerSecond = 128 * 1024
     /// Malformed messages; the one that reaches this is fatal.
     public var malformed = 10
     /// What may wait for a peer that is away or does not read.
     public var waitingMessages = 512
     public var waitingBytes = 1 << 20
+    /// What the kernel may keep for a peer that does not read, before it counts as waiting.
+    public var sendBuffer = 256 * 1024
     /// From the connection to the end of the request's head, TLS included, and to the end of the answer.
     public var requestTime = TimeDelta.seconds(10)
     public var requestBytes = 32 * 1024

@@ -37,7 +37,7 @@ import Testing
     @Test func mutationsEndInAValueOrATypedError() {
         let seeds = ["turn:turn.example.org:80?transport=udp", "turns:[2001:db8::5]:443", "stun:192.0.2.1"]
         var mutations = Mutations(of: seeds.map { Array($0.utf8) }, seed: 7065)
-        for _ in 0..<20_000 {
+        for _ in 0..<100_000 {
             let text = String(decoding: mutations.next(), as: UTF8.self)
             if let uri = try? ICEServerURI(parsing: text) {
                 #expect((try? ICEServerURI(parsing: "\(uri)")) == uri, "\(text)")

@@ -318,7 +318,7 @@ import Testing
         var random = RandomSource.seeded(7)
         let texts = Self.accepted.map(\.rule) + Self.refused.map(\.rule)
         let alphabet = Array("local remotesrv=()/:.-+*,0123456789[]anyport \u{e9}\t".utf8)
-        for _ in 0..<20_000 {
+        for _ in 0..<100_000 {
             var bytes = Array(texts[Int.random(in: 0..<texts.count, using: &random)].utf8)
             for _ in 0..<Int.random(in: 1...4, using: &random) {
                 let byte = alphabet[Int.random(in: 0..<alphabet.count, using: &random)]

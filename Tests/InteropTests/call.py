@@ -6,7 +6,6 @@ import time
 
 import recording
 from postern import Postern
-from relay import Relay
 
 
 class Call:
@@ -117,7 +116,7 @@ class Call:
         while self.postern.process.returncode is None:
             try:
                 snapshot = await asyncio.wait_for(self.peer.stats(), 10)
-            except Exception as error:
+            except Exception:
                 if self.postern.process.returncode is None:
                     raise
                 break

@@ -17,8 +17,8 @@ class Chromium:
     def __init__(self, folder, flags=(), grants_media=True):
         self.folder, self.grants_media = folder, grants_media
         # With the permission granted the page may know its addresses; without, its candidates are mDNS names.
-        self.flags = list(flags) + (
-            ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"] if grants_media else [])
+        self.flags = list(flags) + ["--use-fake-device-for-media-stream"] + (
+            ["--use-fake-ui-for-media-stream"] if grants_media else [])
         self.sessions = {}
         self.pending = {}
         self.number = 0

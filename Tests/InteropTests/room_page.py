@@ -13,14 +13,16 @@ LISTEN = r"""(() => {
   const level = hertz => { const at = hertz * 2048 / context.sampleRate; return Math.max(bins[Math.floor(at)], bins[Math.ceil(at)]); };
   const loudest = list => { const levels = list.map(level), top = Math.max(...levels), at = levels.indexOf(top);
     return { at, top, lead: top - Math.max(...levels.filter((_, index) => index !== at)) }; };
-  let last = '';
+  // A key that falters for a moment is still the same press.
+  let last = '', lastAt = 0;
   window.heardDigits = '';
   setInterval(() => {
     analyser.getFloatFrequencyData(bins);
     const row = loudest(rows), column = loudest(columns), both = row.top > -60 && column.top > -60 && row.lead > 10 && column.lead > 10 && Math.abs(row.top - column.top) < 15;
     const key = both ? keys[row.at][column.at] : '';
-    if (key && key !== last) heardDigits += key;
-    last = key;
+    if (!key) return;
+    if (key !== last || performance.now() - lastAt > 50) heardDigits += key;
+    last = key; lastAt = performance.now();
   }, 15);
   return context.resume().then(() => context.state);
 })()"""
@@ -62,6 +64,10 @@ class RoomPage:
         if self.browser.grants_media:
             await self.browser.command("Browser.grantPermissions", {
                 "browserContextId": self.context, "permissions": ["audioCapture", "videoCapture"]})
+        else:
+            for name in ("camera", "microphone"):
+                await self.browser.command("Browser.setPermission", {
+                    "browserContextId": self.context, "permission": {"name": name}, "setting": "denied"})
 
     async def go(self, fragment=None, query=""):
         await self.command("Page.navigate", {

@@ -252,7 +252,6 @@ async def scenarios(runner, binary, usual, shy):
                      / (c.snapshots[-1]["t"] - c.snapshots[-9]["t"])]
         c.check(f"{name} adapts", rates and 100_000 < rates[-1] < 900_000, f"{(rates or [0])[-1] / 1000:.0f} kbit/s")
         outbound = c.report_stats("outbound-rtp", "video")[0]
-        remote = c.report_stats("remote-inbound-rtp", "video")
         c.check("postern adapts", outbound.get("bytesSent", 0) * 8 / 20 < 620_000,
                 f"{outbound.get('bytesSent', 0) * 8 / 20000:.0f} kbit/s, lost {relay.lost}")
         return c

@@ -9,10 +9,13 @@ class Rewriter:
     """What the candidates of one side look like when they come to the other.
 
     `inside`: "front" puts the front's address and the outside port into what the inside announces, "none" leaves it, "add"
-    gives both. `phone`: "none", "hide" (nothing of the phone's comes in), "back" (the back host's address in its place).
+    gives both. `phone`: "none", "hide" (nothing of the phone's comes in), "back" (the back host's address in its place). Without
+    `ends` neither side is told that the other's candidates are complete.
     """
 
-    def __init__(self, settings, inside_address, inside="front", phone="none", outside_port=None):
+    def __init__(self, settings, inside_address, inside="front", phone="none", outside_port=None,
+                 ends=True):
+        self.ends = ends
         self.settings, self.inside_address, self.inside, self.phone = settings, inside_address, inside, phone
         self.outside_port = outside_port or (lambda port: port + settings.offset)
 
@@ -36,22 +39,22 @@ class Rewriter:
             return [" ".join([*fields[:4], BACK, *fields[5:]])] if fields[2].lower() == "udp" else []
         return [line]
 
-    @staticmethod
-    def description(sdp, each):
+    def description(self, sdp, each):
         """`each` applied to the candidates of a description."""
         lines = []
         for line in sdp.replace("\r\n", "\n").split("\n"):
             if line.startswith("a=candidate:"):
                 lines += ["a=" + text for text in each(line[2:])]
+            elif line.startswith("a=end-of-candidates") and not self.ends:
+                continue
             else:
                 lines.append(line)
         return "\r\n".join(lines)
 
-    @staticmethod
-    def message(message, each):
+    def message(self, message, each):
         """`each` applied to a trickled candidate: the messages to pass on."""
         if not message.get("candidate"):
-            return [message]
+            return [message] if self.ends else []
         return [dict(message, candidate=text) for text in each(message["candidate"])]
 
 
@@ -65,10 +68,10 @@ class Call:
         self.last_stats, self.exit_code, self.pump_error = {}, None, None
 
     def _for_phone(self, sdp):
-        return Rewriter.description(sdp, self.rewriter.to_phone)
+        return self.rewriter.description(sdp, self.rewriter.to_phone)
 
     def _for_inside(self, sdp):
-        return Rewriter.description(sdp, self.rewriter.to_inside)
+        return self.rewriter.description(sdp, self.rewriter.to_inside)
 
     async def start(self):
         """Offer and answer exchanged, candidates under way."""
@@ -87,6 +90,22 @@ class Call:
             await self.inside.take_answer(self._for_inside(answer))
             self._pump_to_inside()
         self.described_at = time.monotonic()
+        self.pumps += [asyncio.create_task(self._carry(self.inside, self.phone, self._for_phone, self._for_inside)),
+                       asyncio.create_task(self._carry(self.phone, self.inside, self._for_inside, self._for_phone))]
+
+    async def _carry(self, source, sink, onward, back):
+        """Offers that a Postern makes later, and what is said to them."""
+        if source.name != "postern":
+            return
+        try:
+            while message := await source.descriptions.get():
+                sdp = onward(message["sdp"])
+                if sink.name == "postern":
+                    sink.send({"type": message["type"], "sdp": sdp})
+                elif message["type"] == "offer":
+                    source.send({"type": "answer", "sdp": back(await sink.answer(sdp))})
+        except (RuntimeError, asyncio.TimeoutError) as error:
+            self.pump_error = str(error)
 
     def _pump_to_phone(self):
         self.pumps.append(asyncio.create_task(self._pump(self.inside, self.phone, self.rewriter.to_phone)))
@@ -98,7 +117,7 @@ class Call:
         try:
             await asyncio.sleep(self.candidate_delay)
             while True:
-                for message in Rewriter.message(await source.candidates.get(), each):
+                for message in self.rewriter.message(await source.candidates.get(), each):
                     await sink.add_candidate(message)
         except RuntimeError as error:
             self.pump_error = str(error)

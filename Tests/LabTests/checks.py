@@ -1,5 +1,6 @@
 """Does the lab itself behave? Each property it is trusted for, with its opposite."""
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -15,46 +16,78 @@ import json, select, socket, sys, time
 how = json.loads(sys.argv[1])
 s = socket.socket(socket.AF_INET6 if ":" in how["bind"] else socket.AF_INET, socket.SOCK_DGRAM)
 s.bind((how["bind"], how.get("port", 0)))
-if "connect" in how: s.connect(tuple(how["connect"]))
-seen, errors, end, n = [], [], time.monotonic() + how["for"], 0
-at = time.monotonic()
+print("ready", flush=True)
+sys.stdin.readline()
+seen, errors, n, to = [], [], 0, how.get("to")
+at = start = time.monotonic()
+end = start + how["for"]
 while time.monotonic() < end:
-    if "to" in how and time.monotonic() >= at and n < how.get("count", 1):
+    if to and time.monotonic() >= at and n < how.get("count", 1):
         at += how.get("every", 0.02)
         n += 1
-        try: s.sendto(b"%d %f" % (n, time.monotonic()), tuple(how["to"]))
+        try: s.sendto(b"%d %f" % (n, time.monotonic()), tuple(to))
         except OSError as error: errors.append(error.errno)
     if select.select([s], [], [], 0.005)[0]:
         try: data, source = s.recvfrom(2048)
         except OSError as error: errors.append(error.errno); continue
         seen.append([time.monotonic(), source[0], source[1], data.decode()])
         if how.get("echo"): s.sendto(data, source)
+        if how.get("reply") and not to: to, at = source, time.monotonic()
 print(json.dumps({"seen": seen, "errors": errors, "sent": n, "port": s.getsockname()[1]}))
 """
 
 
+class Socket:
+    """A socket in a namespace that from `begin` on, for so many seconds, sends, echoes, replies or listens."""
+
+    def __init__(self, process):
+        self.process = process
+
+    @classmethod
+    async def bound(cls, space, **how):
+        """Returns once it is bound, however long its program took to start on a busy machine."""
+        process = await asyncio.create_subprocess_exec(
+            *space.command(sys.executable, "-c", _UDP, json.dumps(how)), stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, limit=1 << 22)
+        if (await asyncio.wait_for(process.stdout.readline(), 30)).strip() != b"ready":
+            raise RuntimeError("a test socket could not be bound")
+        return cls(process)
+
+    def begin(self):
+        self.process.stdin.write(b"\n")
+
+    async def seen(self):
+        """What it saw, when its time is over."""
+        return json.loads((await self.process.communicate())[0])
+
+
 async def udp(space, **how):
-    """A socket in a namespace that sends, echoes, or listens, and then tells what it saw."""
-    import json
-    process = await asyncio.create_subprocess_exec(
-        *space.command(sys.executable, "-c", _UDP, json.dumps(how)), stdout=asyncio.subprocess.PIPE)
-    out, _ = await process.communicate()
-    return json.loads(out)
+    """A socket, from its beginning to its end."""
+    socket = await Socket.bound(space, **how)
+    socket.begin()
+    return await socket.seen()
+
+
+async def exchanged(listener, *senders, between=None, after=0.0):
+    """What the listener saw and what each sender saw; they begin together, once all of them are bound."""
+    for socket in (listener, *senders):
+        socket.begin()
+    if between:
+        await asyncio.sleep(after)
+        await between()
+    return await asyncio.gather(*(socket.seen() for socket in (listener, *senders)))
 
 
 async def through(bench, count=1, every=0.02, port=30010, seconds=1.5, phone="phone", between=None, inside_port=None):
     """Sends through the pair to an echoing socket inside. (phone's view, inside's view)"""
     address = bench.settings.phone_address(phone)
-    inside = asyncio.create_task(udp(bench.spaces[bench.settings.inside], bind=bench.inside,
-                                     port=inside_port or port - bench.settings.offset, echo=True, **{"for": seconds}))
-    await asyncio.sleep(0.3)
     front = "2001:db8:1::40" if ":" in address else FRONT
-    sender = asyncio.create_task(udp(bench.spaces[phone], bind=address, to=[front, port], count=count, every=every,
-                                     **{"for": seconds - 0.4}))
-    if between:
-        await asyncio.sleep(seconds / 2)
-        await between()
-    return await sender, await inside
+    inside = await Socket.bound(bench.spaces[bench.settings.inside], bind=bench.inside,
+                                port=inside_port or port - bench.settings.offset, echo=True, **{"for": seconds})
+    sender = await Socket.bound(bench.spaces[phone], bind=address, to=[front, port], count=count, every=every,
+                                **{"for": seconds - 0.1})
+    into, out = await exchanged(inside, sender, between=between, after=seconds / 2)
+    return out, into
 
 
 def ports_of(view):
@@ -71,14 +104,19 @@ def mapping(kind):
             context.check("the port is another one than the phone's", ports_of(inside) != [phone["port"]])
             context.check("answers come from the front", len(phone["seen"]) == 5
                           and {tuple(p[1:3]) for p in phone["seen"]} == {(FRONT, 30010)}, len(phone["seen"]))
-            both = await asyncio.gather(through(bench), udp(bench.spaces["phone2"], bind=PHONES["phone2"],
-                                        to=[FRONT, 30010], count=60, every=0.02, **{"for": 1.4}))
-            context.check("two phones, two ports", len(ports_of(both[0][1])) == 2, ports_of(both[0][1]))
-            stranger = asyncio.create_task(udp(bench.spaces["pc"], bind=INSIDE["pc"], port=30011, to=[BACK, ports_of(inside)[0]],
-                                               count=5, **{"for": 1.2}))
-            listening = await through(bench, 40, port=30012, seconds=1.5)
-            await stranger
-            context.check("only the target may answer through a flow", all(p[2] == 30012 for p in listening[0]["seen"]))
+            into, *_ = await exchanged(
+                await Socket.bound(bench.spaces["pc"], bind=INSIDE["pc"], port=30010, **{"for": 1.5}),
+                *[await Socket.bound(bench.spaces[name], bind=PHONES[name], to=[FRONT, 30010], **{"for": 1})
+                  for name in ("phone", "phone2")])
+            context.check("two phones, two ports", len(ports_of(into)) == 2, ports_of(into))
+            into, out, _ = await exchanged(
+                await Socket.bound(bench.spaces["pc"], bind=INSIDE["pc"], port=30012, echo=True, **{"for": 2}),
+                await Socket.bound(bench.spaces["phone"], bind=PHONES["phone"], port=phone["port"], to=[FRONT, 30012],
+                                   count=40, **{"for": 1.8}),
+                await Socket.bound(bench.spaces["pc"], bind=INSIDE["pc"], port=30011, to=[BACK, ports_of(inside)[0]],
+                                   count=5, **{"for": 1.2}))
+            context.check("only the target may answer through a flow", len(out["seen"]) == 40
+                          and all(p[2] == 30012 for p in out["seen"]), len(out["seen"]))
             unpublished, _ = await through(bench, 3, port=29000)
             context.check("twin: a port outside the pool does not pass", not unpublished["seen"], len(unpublished["seen"]))
     return body
@@ -108,12 +146,10 @@ def moving(kind):
 async def idle_direction(context):
     async def back_and_forth(bench):
         """The phone sends once, the inside goes on sending to it."""
-        inside = asyncio.create_task(udp(bench.spaces["pc"], bind=INSIDE["pc"], port=30010, **{"for": 1.0}))
-        await asyncio.sleep(0.3)
-        phone = asyncio.create_task(udp(bench.spaces["phone"], bind=PHONES["phone"], to=[FRONT, 30010], **{"for": 6}))
-        source = (await inside)["seen"][0]
-        await udp(bench.spaces["pc"], bind=INSIDE["pc"], port=30010, to=source[1:3], count=40, every=0.1, **{"for": 4.5})
-        return (await phone)["seen"]
+        _, phone = await exchanged(
+            await Socket.bound(bench.spaces["pc"], bind=INSIDE["pc"], port=30010, reply=True, count=40, every=0.1, **{"for": 4.5}),
+            await Socket.bound(bench.spaces["phone"], bind=PHONES["phone"], to=[FRONT, 30010], **{"for": 5}))
+        return phone["seen"]
     async with context.bench(kind="relay", idle=2, idle_direction="client") as bench:
         seen = await back_and_forth(bench)
         context.check("client only: the inside's packets do not keep a mapping", 5 <= len(seen) <= 25, f"{len(seen)} of 40")
@@ -142,13 +178,13 @@ def egress(kind):
                                         ("prohibit", "ICMP admin-prohibited", "icmp 3/13"), ("drop", "nothing", None),
                                         ("noroute", "ENETUNREACH at once", 101)):
             async with context.bench(kind=kind, egress=policy) as bench:
-                listening = asyncio.create_task(udp(bench.spaces["phone"], bind=PHONES["phone"], port=5000, **{"for": 1.5}))
-                await asyncio.sleep(0.3)
-                sent = await udp(bench.spaces["pc"], bind=INSIDE["pc"], port=30010, to=[PHONES["phone"], 5000], count=5,
-                                 **{"for": 0.8})
+                listening, sent = await exchanged(
+                    await Socket.bound(bench.spaces["phone"], bind=PHONES["phone"], port=5000, **{"for": 1.5}),
+                    await Socket.bound(bench.spaces["pc"], bind=INSIDE["pc"], port=30010, to=[PHONES["phone"], 5000], count=5,
+                                       **{"for": 0.8}))
                 capture = await bench.inside_capture()
                 came = sorted({p[6] for p in capture.packets if p[6].startswith("icmp") and p[1] == "in"})
-                context.check(f"{policy}: the phone gets nothing", not (await listening)["seen"])
+                context.check(f"{policy}: the phone gets nothing", not listening["seen"])
                 if policy == "noroute":
                     context.check(f"{policy}: {words}", sent["errors"] == [expected] * 5, sent["errors"])
                 else:
@@ -191,31 +227,31 @@ async def no_way_out(context):
         out = subprocess.run(bench.spaces["front"].command("ip", "route", "get", "192.88.99.1"), capture_output=True, text=True)
         reached = bench.spaces["front"].run("sh", "-c", "ping -c1 -W1 192.88.99.1 >/dev/null 2>&1 && echo reached || true")
         context.check("nothing outward answers", "reached" not in reached, out.stdout.split("\n")[0].strip())
-        raw = asyncio.create_task(udp(bench.spaces["pc"], bind=INSIDE["pc"], port=30010, **{"for": 1.2}))
-        await asyncio.sleep(0.3)
-        await udp(bench.spaces["phone"], bind=PHONES["phone"], to=[INSIDE["pc"], 30010], count=5, **{"for": 0.5})
-        context.check("inside addresses cannot be reached from outside", not (await raw)["seen"])
+        raw, _ = await exchanged(
+            await Socket.bound(bench.spaces["pc"], bind=INSIDE["pc"], port=30010, **{"for": 1.2}),
+            await Socket.bound(bench.spaces["phone"], bind=PHONES["phone"], to=[INSIDE["pc"], 30010], count=5, **{"for": 0.5}))
+        context.check("inside addresses cannot be reached from outside", not raw["seen"])
 
 
 def nat(kind):
     async def body(context):
         async with context.bench(phone_nat=kind) as bench:
-            front = asyncio.create_task(udp(bench.spaces["front"], bind=FRONT, port=7000, **{"for": 2}))
-            inet = asyncio.create_task(udp(bench.spaces["inet"], bind="203.0.113.1", port=7001, **{"for": 2}))
-            await asyncio.sleep(0.3)
-            address = bench.settings.phone_address("phone")
-            for to in ([FRONT, 7000], ["203.0.113.1", 7001]):
-                await udp(bench.spaces["phone"], bind=address, port=6000, to=to, **{"for": 0.2})
-            one, other = (await front)["seen"][0], (await inet)["seen"][0]
+            address, seen = bench.settings.phone_address("phone"), []
+            for space, to in (("front", [FRONT, 7000]), ("inet", ["203.0.113.1", 7001])):
+                view, _ = await exchanged(
+                    await Socket.bound(bench.spaces[space], bind=to[0], port=to[1], **{"for": 1}),
+                    await Socket.bound(bench.spaces["phone"], bind=address, port=6000, to=to, **{"for": 0.2}))
+                seen.append(view["seen"][0])
+            one, other = seen
             context.check("both see the NAT's address", one[1] == other[1] == NAT, one[1])
             if kind == "symmetric":
                 context.check("another port to each", one[2] != other[2], f"{one[2]} {other[2]}")
             else:
                 context.check("the same port to both", one[2] == other[2], f"{one[2]} {other[2]}")
-            listening = asyncio.create_task(udp(bench.spaces["phone"], bind=address, port=6000, **{"for": 1.2}))
-            await asyncio.sleep(0.3)
-            await udp(bench.spaces["inet"], bind="203.0.113.1", port=7002, to=[NAT, one[2]], **{"for": 0.3})
-            let_in = bool((await listening)["seen"])
+            listening, _ = await exchanged(
+                await Socket.bound(bench.spaces["phone"], bind=address, port=6000, **{"for": 1.2}),
+                await Socket.bound(bench.spaces["inet"], bind="203.0.113.1", port=7002, to=[NAT, one[2]], **{"for": 0.3}))
+            let_in = bool(listening["seen"])
             context.check("who was not sent to " + ("gets in" if kind == "fullcone" else "stays out"),
                           let_in == (kind == "fullcone"))
     return body

@@ -14,6 +14,10 @@ from LabTests.flushes import flushes
 from LabTests.runner import run_all, summary, table
 from LabTests.topology import Settings
 
+# What Scripts/test runs, in less than a minute, with a Postern outside too: by rule, in a room, moved, odd, and the lab itself.
+SHORT = ("check/leaves-nothing", "map/relay/room/phone-offers", "S7/nft/flush/postern-offers", "S18/relay/conflict/phone-offers",
+         "S20/relay/crowd")
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -43,8 +47,8 @@ def parsed():
     common.add_argument("--postern", default=os.path.join(ROOT, ".build", "debug", "postern"), metavar="BINARY")
     common.add_argument("--out", default=os.path.join(ROOT, "out", "lab"), metavar="DIR",
                         help="where packets, events, reports and recordings of each scenario go")
-    common.add_argument("--phone", choices=("chromium", "postern"), default="chromium",
-                        help="who is outside; postern is the quick variant")
+    common.add_argument("--phone", choices=("chromium", "postern"),
+                        help="who is outside: chromium, but in `short`, where it is postern")
     common.add_argument("--kind", choices=("relay", "nft"), help="the pair, where a scenario leaves it open")
     common.add_argument("--table", metavar="FILE", help="append the table of results, in Markdown")
     parser = argparse.ArgumentParser(prog="Scripts/lab", description="A phone outside, a proxy pair, Postern inside, in "
@@ -58,6 +62,7 @@ def parsed():
     verb("run", run_scenarios, "run scenarios").add_argument(
         "scenario", nargs="+", help="a name of `list`, or the beginning of one up to a /")
     verb("all", run_scenarios, "run all scenarios").set_defaults(scenario=None)
+    verb("short", run_short, "the few that Scripts/test runs")
     verb("list", list_scenarios, "what there is, and what has to hold")
     verb("check", run_checks, "does the lab itself behave").add_argument(
         "scenario", nargs="*", help="only these, such as impairments")
@@ -78,6 +83,7 @@ def parsed():
         one.add_argument("--idle-direction", choices=("both", "client"))
         one.add_argument("--overflow", choices=("reject", "evict"))
     options = parser.parse_args()
+    options.phone = options.phone or ("postern" if options.verb is run_short else "chromium")
     options.has = functools.partial(has, options.postern)
     return options
 
@@ -128,6 +134,10 @@ async def run_checks(options):
     scenarios = list(checks.all_checks())
     return await told(matching(scenarios, ["check/" + s.removeprefix("check/") for s in options.scenario])
                       if options.scenario else scenarios, options)
+
+
+async def run_short(options):
+    return await told([s for s in [*checks.all_checks(), *everything()] if s.name in SHORT], options)
 
 
 async def told(scenarios, options):

@@ -189,6 +189,8 @@ class Browser:
         self.namespace, self.folder = namespace, folder
         self.grants_media, self.flags = grants_media, list(flags)
         self.pages = {}
+        self.awake = asyncio.Event()
+        self.awake.set()
         os.makedirs(folder, exist_ok=True)
 
     async def start(self):
@@ -269,6 +271,8 @@ class ChromiumPeer:
         return self.states[-1][1] if self.states else "new"
 
     async def _call(self, name, *arguments):
+        # What is said to a phone that sleeps waits on the network until it wakes.
+        await self.browser.awake.wait()
         return (await self.browser.agent.ask("call", page=self.page, name=name, arguments=list(arguments)))["value"]
 
     async def offer(self, **options):
@@ -287,10 +291,12 @@ class ChromiumPeer:
         return await self.browser.agent.ask("stats", page=self.page)
 
     def freeze(self):
+        self.browser.awake.clear()
         self.browser.signal(signal.SIGSTOP)
 
     def thaw(self):
         self.browser.signal(signal.SIGCONT)
+        self.browser.awake.set()
 
     async def close(self):
         try:

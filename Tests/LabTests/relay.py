@@ -223,6 +223,17 @@ class Relay:
             before.close()
         return True
 
+    def cross(self):
+        """The first two flows go on from each other's upstream port: after a restart a port may be anybody's."""
+        (one, flow), (other, second) = list(self.flows.items())[:2]
+        for key, its in ((one, flow), (other, second)):
+            self.forget(its.upstream.fileno())
+            its.former_ports.append(its.upstream.getsockname()[1])
+        flow.upstream, second.upstream = second.upstream, flow.upstream
+        for key, its in ((one, flow), (other, second)):
+            self.watch(its.upstream.fileno(), select.EPOLLIN, lambda _, key=key: self._from_target(key))
+        return True
+
     def outage(self, seconds):
         """The host is down for so long, and has forgotten its mappings and connections."""
         self.out_until = time.monotonic() + seconds
@@ -253,7 +264,7 @@ class Relay:
     def run(self):
         commands = Commands()
         alive = [True]
-        verbs = {"flush": self.flush, "rebind": self.rebind, "outage": self.outage, "change": self.change,
+        verbs = {"flush": self.flush, "rebind": self.rebind, "cross": self.cross, "outage": self.outage, "change": self.change,
                  "flush_on_dtls": self.flush_on_dtls, "report": self.report, "measure_anew": self.measure_anew,
                  "cut_streams": self.streams.cut,
                  "freeze_streams": self.streams.freeze}

@@ -1,6 +1,7 @@
 """Runs scenarios one after another and tells of them in a table."""
 import asyncio
 import dataclasses
+import functools
 import os
 import shutil
 import sys
@@ -74,11 +75,14 @@ class Context:
         return PosternPeer(self.options.postern, bench.spaces[bench.settings.inside],
                            os.path.join(self.folder, f"inside{number or ''}"), arguments, **options)
 
-    async def call(self, bench, offerer="phone", rewrite=None, phone_candidates="none", phone=None, inside=None, **rest):
+    async def call(self, bench, offerer="phone", rewrite=None, phone_candidates="none", phone=None, inside=None,
+                   ends=True, **rest):
         """A call, started and not yet waited for."""
-        rewriter = Rewriter(bench.settings, bench.inside, rewrite or "front", phone_candidates)
+        rewriter = Rewriter(bench.settings, bench.inside, rewrite or "front", phone_candidates, ends=ends)
         call = Call(phone or await self.phone(bench), inside or self.inside(bench), offerer, rewriter, **rest)
         self.open_calls.append(call)
+        # Before the phone's browser and the wires go.
+        bench.closing.append(functools.partial(self.hang_up, call))
         await call.start()
         return call
 

@@ -3,7 +3,7 @@ import asyncio
 import os
 
 from LabTests.agent import Agent
-from LabTests.call import RoomCall
+from LabTests.call import Call, RoomCall
 from LabTests.disturbance import check_decoding, check_gap, disturbed
 from LabTests.measure import seconds
 from LabTests.peers import Server
@@ -115,6 +115,21 @@ async def flushed(context, bench, phones):
                   f"{len(gaps)} of {len(phones)}" + (f", slowest {seconds(max(gaps))}" if gaps else ""))
 
 
+async def ports_crossed(context, bench):
+    """Each phone's media goes on, both ways, though it comes from the other's port."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    await bench.relays["back"].ask("cross")
+    await asyncio.sleep(8)
+    end = loop.time()
+    sources = sorted((await bench.inside_capture()).sources(start + 0.2, kind="rtp"))
+    context.check("from the same two ports", len(sources) == 2, len(sources))
+    for name in ("phone", "phone2"):
+        capture = await bench.capture(name)
+        # What is sent to the wrong phone is counted there too: so the decoder is asked as well, below.
+        context.check(f"RTP at {name} goes on", capture.silence("in", start, end) <= 3, seconds(capture.silence("in", start, end)))
+
+
 async def leave(context, phones):
     for phone in phones:
         if phone.name == "chromium":
@@ -135,16 +150,22 @@ def check_reports(context, one, count):
     context.check("calls recorded inside", len(good) == count, f"{len(good)} of {count} ({len(reports)} reports)")
 
 
-def two_phones(kind):
+def two_phones(kind, crossed=False, **settings):
+    """`crossed`: the phones' flows go on from each other's port."""
     async def body(context):
         needs(context, "serve", "--udp-port")
-        async with context.bench(kind=kind, inside="server", pool=(30008, 30008)) as bench:
+        async with context.bench(kind=kind, inside="server", pool=(30008, 30008), **settings) as bench:
             one = await server(context, bench, ["--udp-port", "30008", *rule(bench)], answers=True)
             phones = [await context.phone(bench, name) for name in ("phone", "phone2")]
             await asyncio.gather(*(phone.enter(url(f"call{n}")) for n, phone in enumerate(phones)))
             await all_stand(context, phones, 15)
             await asyncio.sleep(4)
-            await flushed(context, bench, phones)
+            if crossed:
+                await ports_crossed(context, bench)
+            else:
+                await flushed(context, bench, phones)
+            for phone in phones:
+                await check_decoding(context, Call(phone, None, "phone", None))
             # One leaves, the other goes on.
             await leave(context, phones[:1])
             loop = asyncio.get_running_loop()
@@ -227,6 +248,10 @@ def all_scenarios():
         yield Scenario(f"map/{kind}/five-calls-one-port", "five calls through one UDP port, all recover from a flush",
                        five_calls(kind))
         yield Scenario(f"S10/{kind}/two-phones-one-port", "isolated calls; a flush hits both, both recover", two_phones(kind))
+        yield Scenario(f"S17/{kind}/both-phones-behind-one-symmetric-nat", "isolated calls; a flush hits both, both recover",
+                       two_phones(kind, phone_nat="symmetric"))
+    yield Scenario("S19/relay/crossed-ports", "calls that come from each other's ports go on, none gets the other's media",
+                   two_phones("relay", crossed=True))
     yield Scenario("S20/relay/crowd", "20 members from one address; all take their places up again", crowd())
     yield Scenario("S20/relay/idle-cut-30-s", "sessions survive a proxy that cuts idle TCP", idle_cut(30))
     yield Scenario("S20/relay/cut", "the call is unaffected", signalling_lost("cut_streams"))

@@ -36,10 +36,10 @@ def frames(context, call, video, audio):
     context.check("exit", call.exit_code == 0, call.exit_code)
 
 
-def simple(role, limit=1.0, settings=None, phone_options=None, hold=4.0, **call_options):
+def simple(role, limit=1.0, settings=None, phone_options=None, hold=4.0, arguments=(), **call_options):
     async def body(context):
         async with context.bench(**(settings or {})) as bench:
-            options = dict(call_options)
+            options = dict(call_options, inside=context.inside(bench, arguments=arguments))
             if phone_options:
                 options["phone"] = await context.phone(bench, **phone_options)
             call = await context.call(bench, role, **options)
@@ -99,7 +99,9 @@ def late():
                        simple(role, answer_delay=40), 200)
         yield Scenario(f"S4/candidates-after-5-s/{role}-offers", "connects < 1 s after them",
                        simple(role, limit=6.0, candidate_delay=5))
-    yield Scenario("S4/answer-after-90-s/phone-offers", "connects < 1 s after it", simple("phone", answer_delay=90), 240)
+        yield Scenario(f"S4/answer-after-90-s/{role}-offers", "connects < 1 s after it",
+                       simple(role, answer_delay=90, arguments=["--setup-timeout", "120s"]), 240)
+        yield Scenario(f"S4/candidates-never-end/{role}-offers", "as S1", simple(role, ends=False))
 
 
 def egress():
@@ -177,6 +179,8 @@ def all_scenarios():
     for kind in ("relay", "nft"):
         for role in ROLES:
             yield Scenario(f"S1/{kind}/{role}-offers", passes, simple(role, settings={"kind": kind}))
+    for role in ROLES:
+        yield Scenario(f"S1/relay/ice-lite/{role}-offers", passes, simple(role, arguments=["--ice-lite"]))
     for role in ROLES:
         yield Scenario(f"S2/raw-candidates/{role}-offers", "no crash, a sentence that says why, the next call stands",
                        unreachable(role, rewrite="none"))

@@ -21,7 +21,8 @@ class Scripted:
         self.socket.bind((settings["address"], 0))
         self.socket.setblocking(False)
         self.remote = None
-        self.facts = {"requests": 0, "nominated": 0, "answered": 0, "dtls": 0, "conflicts": 0, "firstDTLS": None}
+        self.facts = {"requests": 0, "nominated": 0, "answered": 0, "dtls": 0, "conflicts": 0, "firstDTLS": None,
+                      "roles": []}
         self.transactions, self.answered_at, self.next_check = {}, None, None
         self.controlling, self.tie_breaker = False, b"\xff" * 8
 
@@ -63,6 +64,7 @@ class Scripted:
     def _request(self, transaction, attributes, source):
         self.facts["requests"] += 1
         self.facts["nominated"] += stun.USE_CANDIDATE in attributes
+        self.facts["roles"].append("controlling" if stun.CONTROLLING in attributes else "controlled")
         answer = stun.response(transaction, source, self.settings["password"])
         if self.settings["manners"] == "conflict" and self.controlling and stun.CONTROLLING in attributes:
             # Our tie-breaker is the greatest there is, so the other one has to give way (§7.3.1.1).

@@ -17,9 +17,9 @@ import Testing
         return call
     }
 
-    private func collect(_ call: ScenarioCall) -> Keys {
+    private func collect(_ call: ScenarioCall, at side: Side = .right) -> Keys {
         let keys = Keys()
-        call.right.onEvent = { event, now in
+        call[side].onEvent = { event, now in
             if case .telephoneEvent(let key, _) = event { keys.told.append((key, now)) }
         }
         return keys
@@ -79,6 +79,34 @@ import Testing
         try call.run(for: .seconds(1))
         #expect(keys.ended.map(\.digit) == ["5"])
         #expect(keys.ended.first?.clockRate == 8_000 && keys.ended.first?.duration == 800)
+    }
+
+    /// Firefox takes Opus, and keys at 8 kHz only: durations are counted so, times on the clock of the sound.
+    @Test(arguments: [8_000, 48_000] as [UInt32], Side.allCases)
+    func keysBesideOpusCountOnTheClockTheOtherSideTakes(clockRate: UInt32, offerer: Side) throws {
+        let call = try ScenarioCall("rtt=80ms,loss=3%", seed: 6) { side, configuration in
+            guard side == .right else { return }
+            configuration.capabilities.audio.removeAll { $0.codec == .telephoneEvent && $0.clockRate != clockRate }
+        }
+        try call.addMedia(left: [.audio], right: [.audio])
+        let keys = [collect(call, at: .left), collect(call, at: .right)]
+        try call.start(offerer: offerer)
+        try call.connect()
+        try call.run(for: .seconds(1))
+        for side in Side.allCases {
+            let now = call.now
+            try call.turn(side) {
+                try $0.sendTelephoneEvents("1#,A", duration: .milliseconds(400), at: now, into: &$1)
+            }
+        }
+        try call.run(for: .seconds(6))
+        for keys in keys {
+            #expect(keys.ended.compactMap(\.digit) == ["1", "#", "A"])
+            #expect(keys.ended.allSatisfy { $0.clockRate == Int(clockRate) && $0.length == .milliseconds(400) })
+            let ticks = keys.begun[1].timestamp - keys.begun[0].timestamp
+            #expect(abs(ticks - 48 * 470) <= 48 * 30, "\(ticks)")
+        }
+        for side in Side.allCases { call.expectWhole("0", at: side) }
     }
 
     @Test func whatIsNoKeyIsRefusedWhole() throws {

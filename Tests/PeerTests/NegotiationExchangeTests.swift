@@ -13,6 +13,19 @@ import Testing
         return pair
     }
 
+    /// What each section says of our sources.
+    private func names(in description: SessionDescription) -> [[Substring]] {
+        var sections: [[Substring]] = []
+        for line in description.serialized.split(separator: "\r\n") {
+            if line.hasPrefix("m=") {
+                sections.append([])
+            } else if !sections.isEmpty, line.hasPrefix("a=ssrc") || line.hasPrefix("a=msid:") {
+                sections[sections.count - 1].append(line)
+            }
+        }
+        return sections
+    }
+
     @Test func bothEndsAgree() throws {
         var pair = try pair()
         try pair.exchange()
@@ -184,6 +197,29 @@ import Testing
         let next = try pair.exchange().offer
         #expect(next == offer)
         #expect(next.media.map(\.mid) == ["0", "1", "2"])
+    }
+
+    @Test func whatWasSentOnceStaysNamedWhileNothingIsSent() throws {
+        var pair = try pair()
+        let before = try pair.exchange()
+        #expect(names(in: before.offer).allSatisfy { !$0.isEmpty })
+        for id in pair.offerer.transceivers.map(\.id) { try pair.offerer.setDirection(.inactive, of: id) }
+        // Twice: what the hold itself says, and what an exchange during the hold does.
+        for _ in 1...2 {
+            let held = try pair.exchange()
+            #expect(held.answer.media.map(\.direction) == [.inactive, .inactive])
+            #expect(
+                names(in: held.offer) == names(in: before.offer) && names(in: held.answer) == names(in: before.answer))
+        }
+    }
+
+    @Test func whatWasNeverSentIsNotNamed() throws {
+        var pair = NegotiationPair()
+        try pair.offerer.addTransceiver(.video, direction: .receiveOnly)
+        try pair.answerer.addTransceiver(.video, direction: .sendReceive)
+        try pair.exchange()
+        let again = try pair.exchange()
+        #expect(names(in: again.offer) == [[]] && names(in: again.answer)[0].count > 4)
     }
 
     @Test func anotherOfferAfterARollbackHasAHigherVersion() throws {

@@ -92,5 +92,8 @@ import Testing
         #expect(routes.retired.count == 64 && routes.retired.last == SSRC(199))
         routes.retire(SSRC(5))
         #expect(routes.retired.contains(SSRC(1_000)), "what repairs it goes with it")
+        routes.retransmissions[SSRC(1_001)] = SSRC(6)
+        routes.retire(SSRC(6), except: [SSRC(1_001)])
+        #expect(!routes.retired.contains(SSRC(1_001)), "unless it is named still")
     }
 }

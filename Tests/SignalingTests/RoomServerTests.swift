@@ -6,7 +6,7 @@ import Testing
 @testable import Signaling
 
 /// A real server and real clients on loopback.
-@Suite struct RoomServerTests {
+@Suite(.timeLimit(.minutes(1))) struct RoomServerTests {
     private func withServer(
         _ change: (inout RoomServerConfiguration) -> Void = { _ in }, _ body: (RoomServer) async throws -> Void
     ) async throws {

@@ -186,6 +186,21 @@ import Testing
         #expect(table.error(a) == .tooFast && table.isClosed(a) && !table.isClosed(b))
     }
 
+    /// Few messages may be as much to read as many.
+    @Test func floodsOfBytesAreRefused() {
+        var limits = SignalingLimits()
+        (limits.burstBytes, limits.bytesPerSecond) = (10_000, 1_000)
+        var table = RoomTable(limits)
+        let (a, b) = table.pair()
+        let offer = #"{"type":"offer","sdp":"\#(String(repeating: "x", count: 5_950))"}"#
+        table.say(offer, from: a)
+        table.advance(.seconds(2))
+        table.say(offer, from: a)
+        #expect(!table.isClosed(a) && table.texts(to: b).count { $0 == offer } == 2)
+        table.say(offer, from: a)
+        #expect(table.error(a) == .tooFast && table.isClosed(a) && !table.isClosed(b))
+    }
+
     @Test func aMessageBeyondTheBoundIsRefused() {
         var table = RoomTable()
         let (a, b) = table.pair()

@@ -64,6 +64,30 @@ import Testing
         #expect(pong.opcode == .pong && Array(pong.data.readableBytesView) == [7] && pong.maskKey == nil)
     }
 
+    /// A connection may end one way at a time (TCP FIN); half a WebSocket is none.
+    @Test func aSideThatSaysNothingMoreIsGone() throws {
+        let end = try End()
+        end.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        #expect(!end.channel.isActive && end.record.ends == 1)
+    }
+
+    /// Frames after one that was refused do not cost the reason its way.
+    @Test func whatFollowsARefusedFrameIsThrownAway() throws {
+        let end = try End()
+        end.channel.pipeline.fireErrorCaught(NIOWebSocketError.invalidFrameLength)
+        #expect(end.record.exceeded == [.tooLarge])
+        end.handler.close(.messageTooLarge)
+        let more = ByteToMessageDecoderError.dataReceivedInErrorState(
+            NIOWebSocketError.invalidFrameLength, ByteBuffer(bytes: [1, 2, 3]))
+        end.channel.pipeline.fireErrorCaught(more)
+        #expect(end.channel.isActive && end.record.ends == 0)
+        #expect(try end.closeCode() == .messageTooLarge)
+        // Where nothing was refused, it is a broken connection.
+        let other = try End()
+        other.channel.pipeline.fireErrorCaught(more)
+        #expect(!other.channel.isActive)
+    }
+
     @Test func aClientMasksAndAServerDoesNot() throws {
         let server = try End(.server)
         try server.take(.text, Array("x".utf8), isMasked: false)

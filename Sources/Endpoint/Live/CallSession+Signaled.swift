@@ -67,7 +67,10 @@ extension CallSession {
         }
         var outcome = conclude(reports, kind: kind)
         outcome.report.insert(
-            "signaling", plan.report(phases: transport.phases.merging(driver.phases) { $1 }, since: began),
+            "signaling",
+            plan.report(
+                phases: transport.phases.merging(driver.phases) { $1 },
+                described: reports.last?.journal.milestones[.bothDescriptionsKnown], since: began),
             after: "timings")
         return outcome
     }
@@ -119,11 +122,15 @@ protocol SignalingPlan: Sendable {
 
 extension SignalingPlan {
     /// Milliseconds since signalling was opened, by phase.
-    func report(phases: [SignalingPhase: Instant], since began: Instant) -> JSONValue {
-        .object(
-            SignalingPhase.allCases.map { phase in
-                .init(phase.rawValue, JSONValue(rounded: phases[phase].map { ($0 - began).seconds * 1000 }))
-            })
+    ///
+    /// - Parameter described: when both descriptions were known, which is the zero of the report's `timings`.
+    func report(phases: [SignalingPhase: Instant], described: Instant?, since began: Instant) -> JSONValue {
+        func milliseconds(_ time: Instant?) -> JSONValue {
+            JSONValue(rounded: time.map { ($0 - began).seconds * 1000 })
+        }
+        return .object(
+            SignalingPhase.allCases.map { .init($0.rawValue, milliseconds(phases[$0])) }
+                + [.init("bothDescriptionsKnown", milliseconds(described))])
     }
 }
 

@@ -72,6 +72,12 @@ final class LivePeer: PeerConnectionObserver {
         for publisher in publishers { publisher.post(.keyframeRequested(mid: mid)) }
     }
 
+    /// Another section took the place of the one that `kind` was sent on: what is made goes on there, its clock too.
+    func redirect(_ kind: MediaKind, to mid: String) {
+        for publisher in publishers { publisher.redirect(kind, to: mid) }
+        requestKeyframe(mid: mid)
+    }
+
     // MARK: PeerConnectionObserver, on the loop's thread
 
     func observe(events: [PeerEvent], trace: [TraceEvent], at now: Instant) {

@@ -7,14 +7,15 @@ import Synchronization
 ///
 /// The recording is made when something may come for the first time and takes what later sections bring, by kind. A kind
 /// of the source gets its publisher when a section takes it; one that is held goes on unheard, so that its clock does
-/// not stop, and sends a keyframe when it is heard again.
+/// not stop, and sends a keyframe when it is heard again, on its section or on one that took its place.
 ///
 /// Its methods are called from one task, one after another.
 final class MediaFollower: Sendable {
     private let session: CallSession
     private let side: LivePeer
     private let connection: PeerConnection
-    private let kinds: [MediaKind]
+    /// What the source brings.
+    let kinds: [MediaKind]
     private let source: Confined<(any MediaSource)?>
     private let clock: @Sendable () -> Instant
     private let state = Mutex(State())
@@ -72,6 +73,10 @@ final class MediaFollower: Sendable {
             let sending = Sending(mid: mid, codec: sections.codecs[kind])
             if before.made[kind] == sending {
                 if !before.heard.contains(kind) { side.requestKeyframe(mid: mid) }
+            } else if before.made[kind]?.codec == sending.codec {
+                // Taken out of the call and brought back.
+                side.redirect(kind, to: mid)
+                state.withLock { $0.made[kind] = sending }
             } else {
                 due.append(kind)
             }

@@ -20,6 +20,8 @@ final class PublisherThread: @unchecked Sendable {
 
     private struct Mailbox {
         var events: [PeerEvent] = []
+        /// Sections that took the place of those the publisher was made for.
+        var sections: [MediaKind: String] = [:]
         var startsAt: Instant?
         var first: [(frame: EncodedFrame, mid: String)] = []
         var isPrepared = false
@@ -70,6 +72,9 @@ final class PublisherThread: @unchecked Sendable {
             if isPrepared { continuation.resume() }
         }
     }
+
+    /// What is made of `kind` goes out on another section from now on.
+    func redirect(_ kind: MediaKind, to mid: String) { condition.withLock { mailbox.sections[kind] = mid } }
 
     func post(_ event: PeerEvent) {
         condition.withLock {
@@ -136,7 +141,8 @@ final class PublisherThread: @unchecked Sendable {
     }
 
     private func submit(_ frames: [(frame: EncodedFrame, mid: String)]) {
-        for (frame, mid) in frames where !connection.submit(frame, mid: mid) {
+        let sections = condition.withLock { mailbox.sections }
+        for (frame, mid) in frames where !connection.submit(frame, mid: sections[frame.codec.kind] ?? mid) {
             condition.withLock { mailbox.refusedFrames += 1 }
         }
     }

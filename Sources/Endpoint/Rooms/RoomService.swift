@@ -112,10 +112,13 @@ public final class RoomService: Sendable {
 
     /// Says goodbye to everybody; calls end politely.
     public func stop() async {
-        let sessions = calls.withLock { calls in
+        let sessions: [CallSession]? = calls.withLock { calls in
+            guard !calls.isStopping else { return nil }
             calls.isStopping = true
             return Array(calls.sessions.values)
         }
+        // A second signal changes nothing: goodbyes are on their way, and bounded in time.
+        guard let sessions else { return }
         for session in sessions { session.interrupt() }
         await server.stop()
         lifeContinuation.finish()

@@ -17,8 +17,12 @@ import Synchronization
 ///
 /// Candidates that come before their description wait, two hundred at most. Ours wait for our first description.
 ///
-/// When the pair is lost and stays so for a while, or the other side is silent for long, an ICE restart is offered, if
-/// there is somebody to hear it.
+/// When the pair is lost and stays so for a while, or the other side is silent for long, an ICE restart is offered: one,
+/// until it is answered or the exchange under way is over. Both sides may do so at once; the polite one's gives way, and
+/// having new credentials then it wants no other.
+///
+/// What was said last may have been lost with a connection that broke unnoticed. When the other side is back, or we are, an
+/// offer without an answer is said again, and the candidates of our last description are; a second copy does no harm.
 final class SignalingDriver: Sendable {
     private let connection: PeerConnection
     private let side: LivePeer
@@ -48,6 +52,10 @@ final class SignalingDriver: Sendable {
         var isDescribed = false
         var early: [SignalingMessage] = []
         var unsent: [SignalingMessage] = []
+        /// Our last description and the candidates that followed it.
+        var said: [SignalingMessage] = []
+        /// Whether the loss of the pair is being watched already.
+        var isWatching = false
     }
 
     private static let maximumEarlyCandidates = 200
@@ -88,7 +96,7 @@ final class SignalingDriver: Sendable {
             switch work {
             case .input(let input): try await take(input)
             case .signal(let signal): try await take(signal)
-            case .lost: if !side.journal.isUp { try await restart() }
+            case .lost: try await lost()
             case .inputEnded: inputEnded()
             }
         } catch let error as CallSetupError {
@@ -112,6 +120,8 @@ final class SignalingDriver: Sendable {
                 try await offerAnew()
             } else if offers, !isBack {
                 try await offerIfDue()
+            } else {
+                await sayAgain()
             }
         case .message(let message): try await take(message)
         case .malformed(let error):
@@ -152,6 +162,7 @@ final class SignalingDriver: Sendable {
     private func take(_ description: SessionDescription, _ type: DescriptionType) async throws {
         let isGlare = type == .offer ? await connection.signalingState == .haveLocalOffer : false
         let isPolite = state.withLock { $0.isPolite }
+        if type == .offer { try await bringBack(offeredIn: description) }
         note(type == .offer ? .offered : .answered)
         switch try await connection.receive(description, type: type, isPolite: isPolite) {
         case .answered(let answer):
@@ -162,10 +173,21 @@ final class SignalingDriver: Sendable {
             describe(.answer(answer.serialized))
         case .set: try await agreed()
         case .ignored(let reason):
-            guard type == .offer || side.journal.wasConnected else {
-                throw CallSetupError("an answer came, but no offer of ours was out", status: .signaling)
+            // In a room it may be the second copy of one that was thought lost.
+            guard type == .offer || side.journal.wasConnected || !transport.isStrict else {
+                throw CallSetupError("an answer came without an offer of ours", status: .signaling)
             }
             reporter.log(.debug, "signalling: passed over: \(reason)")
+        }
+    }
+
+    /// A kind that the other side took out of the call has no transceiver any more. Where its offer brings the kind again,
+    /// ours goes along as before, like a track that is added again (RFC 9429 §5.10).
+    private func bringBack(offeredIn offer: SessionDescription) async throws {
+        let present = await connection.transceivers.map(\.kind)
+        for kind in media.kinds where !present.contains(kind) {
+            guard offer.media.contains(where: { $0.kind == kind && !$0.isRejected }) else { continue }
+            try await connection.addTransceiver(kind, direction: .sendReceive)
         }
     }
 
@@ -207,7 +229,7 @@ final class SignalingDriver: Sendable {
     // MARK: Out
 
     private func offerIfDue() async throws {
-        guard await connection.signalingState == .stable, !side.journal.isUp else { return }
+        guard await connection.signalingState == .stable, !side.journal.isUp else { return await sayAgain() }
         let offer = try await connection.offer()
         // The recording stands before the other side can send anything; what is sent waits for the agreed codec.
         try media.prepareRecording(await connection.offeredSections())
@@ -223,8 +245,41 @@ final class SignalingDriver: Sendable {
         describe(.offer(try await connection.offer(iceRestart: true).serialized))
     }
 
+    /// Says again what may have been lost. An answer is not: who misses it says its offer again.
+    private func sayAgain() async {
+        let isOffered = await connection.signalingState == .haveLocalOffer
+        for message in state.withLock({ $0.said }) {
+            switch message {
+            case .offer: if isOffered { transport.send(message) }
+            case .answer: break
+            default: transport.send(message)
+            }
+        }
+    }
+
+    /// The pair is still lost after a while, or not. Looks again as long as an exchange is under way.
+    private func lost() async throws {
+        state.withLock { $0.isWatching = false }
+        guard !side.journal.isUp, side.journal.isWithoutPath else { return }
+        guard await connection.signalingState == .stable else { return watch() }
+        try await restart()
+    }
+
+    private func watch() {
+        let isFirst = state.withLock { state in
+            defer { state.isWatching = true }
+            return !state.isWatching
+        }
+        guard isFirst else { return }
+        Task { [workContinuation] in
+            try? await Task.sleep(for: Self.patience)
+            workContinuation.yield(.lost)
+        }
+    }
+
     private func restart() async throws {
-        guard side.journal.wasConnected else { return }
+        // One at a time: an offer that is out is answered first.
+        guard side.journal.wasConnected, await connection.signalingState == .stable else { return }
         reporter.log(.info, "the other side is not heard; an ICE restart is offered")
         await connection.restartICE()
         try await offerWhatIsOwed()
@@ -247,11 +302,7 @@ final class SignalingDriver: Sendable {
         case .gatheringComplete: trickle(.endOfCandidates)
         case .negotiationNeeded: try await offerWhatIsOwed()
         case .restartWanted: try await restart()
-        case .connectionStateChanged(.disconnected):
-            Task { [workContinuation] in
-                try? await Task.sleep(for: Self.patience)
-                workContinuation.yield(.lost)
-            }
+        case .connectionStateChanged(.disconnected): watch()
         default: break
         }
     }
@@ -259,6 +310,7 @@ final class SignalingDriver: Sendable {
     /// Candidates belong after the description (RFC 8838 §4).
     private func trickle(_ message: SignalingMessage) {
         let sends = state.withLock { state in
+            if state.isDescribed, state.said.count <= Self.maximumEarlyCandidates { state.said.append(message) }
             if !state.isDescribed, state.unsent.count < Self.maximumEarlyCandidates { state.unsent.append(message) }
             return state.isDescribed
         }
@@ -270,6 +322,7 @@ final class SignalingDriver: Sendable {
         let unsent = state.withLock { state in
             state.isDescribed = true
             defer { state.unsent = [] }
+            state.said = [description] + state.unsent
             return state.unsent
         }
         for message in unsent { transport.send(message) }

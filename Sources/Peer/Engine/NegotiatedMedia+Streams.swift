@@ -23,6 +23,11 @@ extension NegotiatedMedia {
         }
     }
 
+    /// Hz of the telephone events that may arrive, by payload type.
+    var telephoneEventClockRates: [UInt8: Int] {
+        codecsByPayloadType.filter { $0.value.codec == .telephoneEvent }.mapValues { Int($0.clockRate) }
+    }
+
     /// Numbers of the extensions that may arrive.
     var receivedExtensions: HeaderExtensionMap { extensions { receiveExtension($0) } }
     /// Numbers of the extensions we may send.
@@ -47,12 +52,13 @@ extension SendStreamConfiguration {
         if let ssrc = transceiver.retransmissionSSRC, let payloadType = codec.retransmissionPayloadType {
             retransmission = Retransmission(ssrc: ssrc, payloadType: payloadType)
         }
-        let events = section.sendCodecs.first { $0.codec == .telephoneEvent && $0.clockRate == codec.clockRate }
+        let keys = section.sendCodecs.filter { $0.codec == .telephoneEvent }
+        let events = keys.first { $0.clockRate == codec.clockRate } ?? keys.first
         self.init(
             codec: codec.codec, payloadType: codec.payloadType, clockRate: Int(codec.clockRate),
             ssrc: transceiver.ssrc, retransmission: retransmission, cname: cname, mid: section.mid,
             extensions: section.sentExtensions, allowsMixedExtensions: section.allowsMixedExtensions,
-            telephoneEventPayloadType: events?.payloadType,
+            telephoneEventPayloadType: events?.payloadType, telephoneEventClockRate: events.map { Int($0.clockRate) },
             // Whoever was not promised retransmission gets none.
             historyCapacity: codec.feedback.contains("nack") ? (codec.codec.kind == .video ? 1_024 : 256) : 0)
     }
@@ -64,7 +70,7 @@ extension ReceiveStreamConfiguration {
         let feedback = Set(codecs.values.flatMap(\.feedback))
         self.init(
             ssrc: ssrc, kind: section.kind ?? .audio, clockRate: clockRate, payloadTypes: codecs.mapValues(\.codec),
-            retransmissionPayloadTypes: section.retransmissionTypes, extensions: section.receivedExtensions,
+            telephoneEventClockRates: section.telephoneEventClockRates, retransmissionPayloadTypes: section.retransmissionTypes, extensions: section.receivedExtensions,
             isNACKEnabled: feedback.contains("nack"),
             keyframeRequests: feedback.contains("nack pli")
                 ? .pictureLossIndication : (feedback.contains("ccm fir") ? .fullIntraRequest : .none))

@@ -46,7 +46,7 @@ extension PeerEngine {
             let isGivenUp =
                 old?.remoteSSRCs.contains(ssrc) == true && new?.remoteSSRCs.isEmpty == false && !named.contains(ssrc)
             if !mids.contains(mid) || isGivenUp {
-                routes.retire(ssrc)
+                routes.retire(ssrc, except: named)
                 forgetReceiver(ssrc)
             }
         }

@@ -57,6 +57,7 @@ extension PeerEngine {
 
     /// Sends the packets of keys that are due.
     mutating func sendTelephoneEvents(at now: Instant, into out: inout Output) {
+        defer { nextTelephoneEvent = senders.indices.reduce(nil) { earliest($0, senders[at: $1].stream.deadline) } }
         for position in senders.indices {
             guard let due = senders[at: position].stream.deadline, due <= now else { continue }
             packetScratch.removeAll(keepingCapacity: true)

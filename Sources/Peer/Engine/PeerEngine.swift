@@ -56,6 +56,8 @@ public struct PeerEngine {
     var feedbackSSRC: SSRC
     var senders = StreamTable<String, SenderState>()
     var receivers = StreamTable<SSRC, ReceiverState>()
+    /// When the next packet of a key is due. Kept, since every deadline asks for it and hardly any call has keys.
+    var nextTelephoneEvent: Instant?
     var routes = RoutingTable()
     var timelines = TrackTimelines()
     var reports: ReportScheduler
@@ -115,7 +117,7 @@ public struct PeerEngine {
             drainDTLS(at: now, into: &out)
         }
         guard srtp != nil, !isClosed else { return }
-        sendTelephoneEvents(at: now, into: &out)
+        if let due = nextTelephoneEvent, due <= now { sendTelephoneEvents(at: now, into: &out) }
         for position in receivers.indices {
             guard let due = receivers[at: position].stream.deadline, due <= now else { continue }
             receivers[at: position].stream.advance(to: now, into: &receiveOutput)

@@ -32,7 +32,7 @@ extension PeerEngine {
         case .transportFeedback: return transportFeedback.deadline
         case .bandwidth: return bandwidth.deadline
         case .receiving: return receivers.indices.reduce(nil) { earliest($0, receivers[at: $1].stream.deadline) }
-        case .telephoneEvents: return senders.indices.reduce(nil) { earliest($0, senders[at: $1].stream.deadline) }
+        case .telephoneEvents: return nextTelephoneEvent
         }
     }
 
@@ -53,7 +53,7 @@ extension PeerEngine {
         result = earliest(result, reports.deadline)
         result = earliest(result, transportFeedback.deadline)
         result = earliest(result, bandwidth.deadline)
-        result = earliest(result, deadline(of: .telephoneEvents))
+        result = earliest(result, nextTelephoneEvent)
         return earliest(result, deadline(of: .receiving))
     }
 }

@@ -12,10 +12,11 @@ struct RoutingTable: Sendable {
     /// The oldest is forgotten when there are more.
     private static let maximumRetired = 64
 
-    /// With the stream goes what repairs it: nobody else's packets are to be made of it.
-    mutating func retire(_ ssrc: SSRC) {
+    /// With the stream goes what repairs it: nobody else's packets are to be made of it. Unless it is named still, and
+    /// repairs the next one.
+    mutating func retire(_ ssrc: SSRC, except named: Set<SSRC> = []) {
         let repairs = retransmissions.filter { $0.value == ssrc }.keys.sorted { $0.rawValue < $1.rawValue }
-        for ssrc in [ssrc] + repairs {
+        for ssrc in [ssrc] + repairs where !named.contains(ssrc) {
             if retired.count >= Self.maximumRetired { retired.removeFirst() }
             retired.append(ssrc)
         }
@@ -90,7 +91,8 @@ struct ReceiverState: Sendable {
         let types = section.retransmissionTypes.merging(repairs) { new, _ in new }
         stream.adopt(
             payloadTypes: section.codecsByPayloadType.mapValues(\.codec).merging(media) { new, _ in new },
-            retransmissionPayloadTypes: types, extensions: section.receivedExtensions)
+            retransmissionPayloadTypes: types, telephoneEventClockRates: section.telephoneEventClockRates,
+            extensions: section.receivedExtensions)
         retransmissions = RTXUnwrapper(mediaSSRC: stream.configuration.ssrc, payloadTypes: types)
     }
 

@@ -286,7 +286,9 @@ extension Negotiator {
             let offered = remote.media[section.mediaIndex].direction ?? remote.direction ?? .sendReceive
             transceivers[place].negotiated = section
             transceivers[place].currentDirection = section.direction
-            transceivers[place].writtenDirection = local.media[section.mediaIndex].direction ?? .sendReceive
+            let written = local.media[section.mediaIndex].direction ?? .sendReceive
+            transceivers[place].writtenDirection = written
+            if written.sends { transceivers[place].isAnnounced = true }
             transceivers[place].offeredDirection = isLocalOfferer ? nil : offered.reversed
         }
         if isProvisional {

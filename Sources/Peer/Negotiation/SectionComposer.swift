@@ -29,13 +29,14 @@ struct SectionComposer {
         for map in extensions { section.append(.extmap(map)) }
         section.append(.direction(direction))
         let msid = MediaStreamIdentification(stream: transceiver.streamID, track: transceiver.trackID)
-        if direction.sends { section.append(.msid(msid)) }
+        let names = direction.sends || transceiver.isAnnounced
+        if names { section.append(.msid(msid)) }
         section.append(.rtcpMux)
         if isOffer { section.append(.rtcpMuxOnly) }
         if isReducedSize { section.append(.rtcpReducedSize) }
         if reportsReceiverTime { section.append(.rtcpXR(["rcvr-rtt=all"])) }
         for format in formats { append(format, to: &section) }
-        if direction.sends { appendSources(of: transceiver, msid, formats, to: &section) }
+        if names { appendSources(of: transceiver, msid, formats, to: &section) }
         return section
     }
 

@@ -56,12 +56,12 @@ public struct ReceivedTelephoneEvent: Hashable, Sendable {
     public var event: UInt8
     /// Unwrapped RTP timestamp of its beginning.
     public var timestamp: Int64
-    /// Ticks of the RTP clock it has lasted so far.
+    /// Ticks of the events' clock it has lasted so far.
     public var duration: Int64
     public var volume: UInt8
     /// Whether it is over.
     public var isEnd: Bool
-    /// Ticks a second.
+    /// Ticks of `duration` a second.
     public var clockRate = 8_000
 
     public init(event: UInt8, timestamp: Int64, duration: Int64, volume: UInt8, isEnd: Bool) {
@@ -87,8 +87,11 @@ struct TelephoneEventReceiver: Hashable, Sendable {
     /// Ticks of the segments before it.
     private var earlier: Int64 = 0
 
+    /// - Parameter ratio: ticks of the timestamps to one of the durations, where the stream's clock is a faster one.
     /// - Returns: what is to be told, in order: at most three changes.
-    mutating func receive(_ packet: TelephoneEvent, timestamp: Int64) -> [ReceivedTelephoneEvent] {
+    mutating func receive(
+        _ packet: TelephoneEvent, timestamp: Int64, ratio: Int64 = 1
+    ) -> [ReceivedTelephoneEvent] {
         var told: [ReceivedTelephoneEvent] = []
         if var event = current {
             if timestamp < segmentStart { return [] }
@@ -100,7 +103,7 @@ struct TelephoneEventReceiver: Hashable, Sendable {
                 current = event
                 return packet.isEnd ? [event] : []
             }
-            if !event.isEnd, event.event == packet.event, timestamp &- segmentStart == 0xFFFF {
+            if !event.isEnd, event.event == packet.event, timestamp &- segmentStart == 0xFFFF &* ratio {
                 earlier &+= 0xFFFF
                 segmentStart = timestamp
                 segmentDuration = Int64(packet.duration)

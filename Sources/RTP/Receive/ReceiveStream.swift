@@ -66,11 +66,14 @@ public struct ReceiveStream: Sendable {
     }
 
     /// Takes over the numbers of a renegotiation; what is held stays.
-    /// - Parameter map: the header extensions; `nil` leaves them as they are.
+    /// - Parameters:
+    ///   - clockRates: of telephone events; `nil` leaves them as they are.
+    ///   - map: the header extensions; `nil` leaves them as they are.
     public mutating func adopt(
         payloadTypes: [UInt8: Codec], retransmissionPayloadTypes: [UInt8: UInt8],
-        extensions map: HeaderExtensionMap? = nil
+        telephoneEventClockRates clockRates: [UInt8: Int]? = nil, extensions map: HeaderExtensionMap? = nil
     ) {
+        if let clockRates { configuration.telephoneEventClockRates = clockRates }
         configuration.extensions = map ?? configuration.extensions
         extensions = ReceivedExtensions(configuration.extensions)
         configuration.payloadTypes = payloadTypes
@@ -212,8 +215,11 @@ public struct ReceiveStream: Sendable {
                 entry.flags.insert(.malformed)
                 break
             }
-            for var told in events.receive(event, timestamp: timestamp) {
-                told.clockRate = configuration.clockRate
+            let clockRate =
+                configuration.telephoneEventClockRates[header.payloadType & 0x7F] ?? configuration.clockRate
+            let ratio = Swift.max(1, configuration.clockRate / Swift.max(1, clockRate))
+            for var told in events.receive(event, timestamp: timestamp, ratio: Int64(ratio)) {
+                told.clockRate = clockRate
                 out.events.append(.telephoneEvent(told))
             }
         case .opus, .pcmu, .pcma, .comfortNoise: break

@@ -16,6 +16,8 @@ public struct ReceiveStreamConfiguration: Hashable, Sendable {
     public var clockRate: Int
     /// Codec of each payload type. Packets of others are passed over.
     public var payloadTypes: [UInt8: Codec]
+    /// Hz of the durations of telephone events by payload type, where it is not the stream's.
+    public var telephoneEventClockRates: [UInt8: Int]
     /// Retransmission payload type → payload type it repairs (`apt`), for `receiveRetransmission`.
     public var retransmissionPayloadTypes: [UInt8: UInt8]
     /// Numbers of the header extensions that may come.
@@ -38,6 +40,7 @@ public struct ReceiveStreamConfiguration: Hashable, Sendable {
     /// and holds 512 packets; video waits 60...500 ms and holds 2,048.
     public init(
         ssrc: SSRC, kind: MediaKind, clockRate: Int, payloadTypes: [UInt8: Codec],
+        telephoneEventClockRates: [UInt8: Int] = [:],
         retransmissionPayloadTypes: [UInt8: UInt8] = [:], extensions: HeaderExtensionMap = HeaderExtensionMap(),
         isNACKEnabled: Bool = false,
         keyframeRequests: KeyframeRequests = .pictureLossIndication, shortestWait: TimeDelta? = nil,
@@ -48,6 +51,7 @@ public struct ReceiveStreamConfiguration: Hashable, Sendable {
         self.kind = kind
         self.clockRate = clockRate
         self.payloadTypes = payloadTypes
+        self.telephoneEventClockRates = telephoneEventClockRates
         self.retransmissionPayloadTypes = retransmissionPayloadTypes
         self.extensions = extensions
         self.isNACKEnabled = isNACKEnabled

@@ -60,7 +60,7 @@ public struct SendStream: Sendable {
         vp8 = VP8PayloadFormat(pictureID: UInt16.random(in: 0..<0x8000, using: &random))
         clock = MediaClockMap(clockRate: configuration.clockRate)
         history = SendHistory(capacity: configuration.historyCapacity, maximumAge: configuration.historyAge)
-        tones = TelephoneEventSender(clockRate: configuration.clockRate)
+        tones = TelephoneEventSender(configuration)
         templates = HeaderTemplates(configuration)
     }
 

@@ -24,8 +24,10 @@ public struct SendStreamConfiguration: Hashable, Sendable {
     public var extensions: HeaderExtensionMap
     /// Whether packets with one-byte and with two-byte extensions may follow each other (`a=extmap-allow-mixed`).
     public var allowsMixedExtensions: Bool
-    /// Payload type for telephone events of the same clock rate.
+    /// Payload type for telephone events.
     public var telephoneEventPayloadType: UInt8?
+    /// Hz their durations are counted in; the codec's where it is `nil`.
+    public var telephoneEventClockRate: Int?
     /// Bytes of a whole RTP packet before SRTP. With SRTP and RTX a datagram stays within 1,200 bytes.
     public var maximumPacketSize: Int
     /// Packets kept for retransmission, rounded up to a power of two; 0 for none.
@@ -39,7 +41,7 @@ public struct SendStreamConfiguration: Hashable, Sendable {
         codec: Codec, payloadType: UInt8, clockRate: Int, ssrc: SSRC, retransmission: Retransmission? = nil,
         cname: String, mid: String? = nil, extensions: HeaderExtensionMap = HeaderExtensionMap(),
         allowsMixedExtensions: Bool = true,
-        telephoneEventPayloadType: UInt8? = nil, maximumPacketSize: Int = 1_160, historyCapacity: Int = 1_024,
+        telephoneEventPayloadType: UInt8? = nil, telephoneEventClockRate: Int? = nil, maximumPacketSize: Int = 1_160, historyCapacity: Int = 1_024,
         historyAge: TimeDelta = .milliseconds(3_000)
     ) {
         self.codec = codec
@@ -52,6 +54,7 @@ public struct SendStreamConfiguration: Hashable, Sendable {
         self.extensions = extensions
         self.allowsMixedExtensions = allowsMixedExtensions
         self.telephoneEventPayloadType = telephoneEventPayloadType
+        self.telephoneEventClockRate = telephoneEventClockRate
         self.maximumPacketSize = maximumPacketSize
         self.historyCapacity = historyCapacity
         self.historyAge = historyAge

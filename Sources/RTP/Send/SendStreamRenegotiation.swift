@@ -20,8 +20,11 @@ extension SendStream {
             clock = MediaClockMap(clockRate: settings.clockRate)
             lastMedia = nil
             isSourceNew = false
-            tones = TelephoneEventSender(clockRate: settings.clockRate)
         }
+        let isEventClockNew =
+            settings.clockRate != former.clockRate
+            || settings.telephoneEventClockRate != former.telephoneEventClockRate
+        if isEventClockNew { tones = TelephoneEventSender(settings) }
     }
 }
 

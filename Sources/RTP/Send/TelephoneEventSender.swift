@@ -6,6 +6,10 @@ import Primitives
 /// beginning with the marker bit, one each 20 ms, and at the end three with the E bit, 10 ms apart, so that the end
 /// survives two losses. A duration that outgrows its 16 bits goes on in a new segment with a new timestamp (§2.5.1.3).
 /// Between two keys there is a gap, in which audio may sound again.
+///
+/// Events share SSRC and timestamps with the audio, so their clock should be its (RFC 4733 §2.1). Peers exist that take
+/// Opus and events at 8 kHz only (Firefox): as libwebrtc does, their timestamps then stay on the audio's clock, and
+/// durations are counted on the events' own.
 struct TelephoneEventSender: Hashable, Sendable {
     struct Tone: Hashable, Sendable {
         /// `nil` is a pause.
@@ -25,13 +29,16 @@ struct TelephoneEventSender: Hashable, Sendable {
     /// One packet to send.
     struct Packet: Hashable, Sendable {
         var event: TelephoneEvent
-        /// Ticks since the key went down at which this packet's segment began.
+        /// Ticks of the stream's clock since the key went down at which this packet's segment began.
         var segmentStart: Int64
         var began: Instant
         var marker: Bool
     }
 
+    /// Hz of durations.
     private let clockRate: Int
+    /// Hz of timestamps.
+    private let streamClockRate: Int
     private var queue: [Tone] = []
     private var phase = Phase.idle
     private var isFirst = false
@@ -40,7 +47,10 @@ struct TelephoneEventSender: Hashable, Sendable {
     private static let interval: TimeDelta = .milliseconds(20)
     private static let endInterval: TimeDelta = .milliseconds(10)
 
-    init(clockRate: Int) { self.clockRate = clockRate }
+    init(_ configuration: SendStreamConfiguration) {
+        streamClockRate = configuration.clockRate
+        clockRate = configuration.telephoneEventClockRate ?? configuration.clockRate
+    }
 
     var queued: Int { queue.count }
 
@@ -112,7 +122,8 @@ struct TelephoneEventSender: Hashable, Sendable {
             event: TelephoneEvent(
                 event: tone.event ?? 0, isEnd: isEnd, volume: 10,
                 duration: UInt16(truncatingIfNeeded: total - segments * 0xFFFF)),
-            segmentStart: segments * 0xFFFF, began: began, marker: isFirst)
+            segmentStart: segments * 0xFFFF * Int64(streamClockRate) / Int64(Swift.max(1, clockRate)), began: began,
+            marker: isFirst)
     }
 }
 

@@ -14,12 +14,12 @@ struct RateLimit: Hashable, Sendable {
         last = now
     }
 
-    /// Whether one more is within the limit.
-    mutating func take(at now: Instant) -> Bool {
+    /// Whether so much more is within the limit.
+    mutating func take(_ cost: Int = 1, at now: Instant) -> Bool {
         level = min(burst, level + max(0, (now - last).seconds) * perSecond)
         last = max(last, now)
-        guard level >= 1 else { return false }
-        level -= 1
+        guard level >= Double(cost) else { return false }
+        level -= Double(cost)
         return true
     }
 }

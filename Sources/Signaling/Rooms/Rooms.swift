@@ -51,6 +51,7 @@ public struct Rooms: Sendable {
         var member: Member.ID?
         var joinBy: Instant?
         var rate: RateLimit
+        var byteRate: RateLimit
         var malformed = 0
     }
 
@@ -78,17 +79,22 @@ public struct Rooms: Sendable {
     public mutating func connected(_ id: ConnectionID, room: String, at now: Instant) {
         connections[id] = Connection(
             room: room, joinBy: now + limits.joinTime,
-            rate: RateLimit(burst: limits.burst, perSecond: limits.messagesPerSecond, at: now))
+            rate: RateLimit(burst: limits.burst, perSecond: limits.messagesPerSecond, at: now),
+            byteRate: RateLimit(burst: limits.burstBytes, perSecond: limits.bytesPerSecond, at: now))
     }
 
     public mutating func receive(_ text: String, from id: ConnectionID, at now: Instant, into out: inout [Output]) {
         guard connections[id] != nil else { return }
         guard text.utf8.count <= limits.messageBytes else { return refuseSize(of: id, at: now, into: &out) }
-        guard connections[id]?.rate.take(at: now) == true || isResident(id) else {
+        let isWithin =
+            connections[id]?.rate.take(at: now) == true
+            && connections[id]?.byteRate.take(text.utf8.count, at: now) == true
+        guard isWithin || isResident(id) else {
             return refuse(
-                id, .tooFast, "more than \(limits.burst) messages at once or \(limits.messagesPerSecond) a second",
-                at: now,
-                into: &out)
+                id, .tooFast,
+                "more than \(limits.burst) messages or \(limits.burstBytes) bytes at once, or "
+                    + "\(limits.messagesPerSecond) messages or \(limits.bytesPerSecond) bytes a second",
+                at: now, into: &out)
         }
         do throws(MessageError) {
             switch try ClientMessage(parsing: text) {

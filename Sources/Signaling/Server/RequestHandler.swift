@@ -1,5 +1,6 @@
 import NIOCore
 import NIOHTTP1
+import NIOWebSocket
 import Primitives
 
 /// Answers what does not become a WebSocket: the page, health, metrics, refusals. One request a connection.
@@ -37,7 +38,11 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler, @unc
         if case ChannelEvent.inputClosed = event { context.close(mode: .all, promise: nil) }
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(mode: .all, promise: nil) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // A WebSocket that was refused: the request comes here next, and gets its answer.
+        if error is NIOWebSocketUpgradeError || error is HTTPServerUpgradeErrors { return }
+        context.close(mode: .all, promise: nil)
+    }
 }
 
 /// Bounds what a connection may say before it is a WebSocket.

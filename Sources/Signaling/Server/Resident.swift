@@ -8,6 +8,7 @@ public final class Resident: Sendable {
     private let continuation: AsyncStream<String>.Continuation
     private let id: ConnectionID
     private let core: RoomServerCore
+    private let isOver = Atomic(false)
 
     /// Messages that may wait to be looked at.
     static let capacity = 1_000
@@ -19,8 +20,9 @@ public final class Resident: Sendable {
         (messages, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.capacity))
     }
 
-    /// Says something to the other, from any thread.
+    /// Says something to the other, from any thread; to nobody after the end.
     public func send(_ text: String) {
+        guard !isOver.load(ordering: .relaxed) else { return }
         core.loop.execute { [core, id] in core.receive(text, from: id) }
     }
 
@@ -33,5 +35,8 @@ public final class Resident: Sendable {
         return true
     }
 
-    func end() { continuation.finish() }
+    func end() {
+        isOver.store(true, ordering: .relaxed)
+        continuation.finish()
+    }
 }

@@ -105,6 +105,12 @@ final class WebSocketHandler: ChannelInboundHandler, @unchecked Sendable {
     func handlerRemoved(context: ChannelHandlerContext) { end() }
     func channelInactive(context: ChannelHandlerContext) { end() }
 
+    /// A WebSocket has no half: a side that will say nothing more, not even a close frame, is gone.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case ChannelEvent.inputClosed = event { return context.close(mode: .all, promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         lastHeard = .now()
         let frame = unwrapInboundIn(data)
@@ -126,6 +132,9 @@ final class WebSocketHandler: ChannelInboundHandler, @unchecked Sendable {
         switch error {
         case NIOWebSocketError.invalidFrameLength: exceed(.tooLarge)
         case is NIOWebSocketError: close(.protocolError)
+        // What follows a frame that was refused is thrown away, until our close frame has been read: closing with bytes
+        // unread would reset the connection, and the reason would be lost on its way.
+        case is ByteToMessageDecoderError where isClosing: break
         default: context.close(mode: .all, promise: nil)
         }
     }

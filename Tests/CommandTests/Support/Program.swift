@@ -56,6 +56,10 @@ final class Program: Sendable {
         return try FileHandle(forWritingTo: URL(fileURLWithPath: path))
     }
 
+    /// What it wrote to standard output and error so far.
+    var output: String { outputFile.flatMap { try? String(contentsOfFile: $0, encoding: .utf8) } ?? "" }
+    var errors: String { (try? String(contentsOfFile: errorFile, encoding: .utf8)) ?? "" }
+
     /// Waits for its end. A process that outlives the limit is a failure of the test, and killed.
     func ended(within seconds: Int = 60, sourceLocation: SourceLocation = #_sourceLocation) async -> Ended {
         let identifier = process.processIdentifier
@@ -70,8 +74,7 @@ final class Program: Sendable {
         process.waitUntilExit()
         return Ended(
             status: process.terminationStatus, wasSignalled: process.terminationReason == .uncaughtSignal,
-            output: outputFile.flatMap { try? String(contentsOfFile: $0, encoding: .utf8) } ?? "",
-            errors: (try? String(contentsOfFile: errorFile, encoding: .utf8)) ?? "")
+            output: output, errors: errors)
     }
 
     /// Sends it a signal, if it still runs.
