@@ -61,8 +61,10 @@ public struct TLSTrust: Hashable, Sendable {
             unsafe SSL_CTX_free(context)
             throw Failure(description: "TLS: \(lastOpenSSLError())")
         }
-        unsafe (self.context, self.connection) = (context, connection)
-        unsafe (self.incoming, self.outgoing) = (incoming, outgoing)
+        unsafe self.context = context
+        unsafe self.connection = connection
+        unsafe self.incoming = incoming
+        unsafe self.outgoing = outgoing
         // The connection owns both from here.
         unsafe SSL_set_bio(connection, incoming, outgoing)
         unsafe SSL_set_connect_state(connection)
