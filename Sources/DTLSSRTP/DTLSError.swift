@@ -21,11 +21,16 @@ extension DTLSError: CustomStringConvertible {
         switch self {
         case .fingerprintMismatch(let expected, let got):
             let wanted = expected.map(\.description).joined(separator: " or ")
-            return "the peer's certificate has \(got), its description announced \(wanted). The fingerprint is wrong: the "
+            return
+                "the peer's certificate has \(got), its description announced \(wanted). The fingerprint is wrong: the "
                 + "description is another peer's or was changed on its way, and nothing was sent or taken. Check what "
                 + "carries the descriptions (wss:// with a token, no program that rewrites SDP), then call again"
         case .noPeerCertificate: return "the peer sent no certificate, so its fingerprint cannot be checked"
         case .noCommonProfile: return "no SRTP protection profile in common"
+        case .alert(let code) where (42...48).contains(code):
+            return
+                "the peer sent alert \(code) (\(alertName(code))): it did not take our certificate. The fingerprint it "
+                + "was told may be wrong: check that our description reaches it unchanged"
         case .alert(let code): return "the peer sent alert \(code) (\(alertName(code)))"
         case .refused(let reason): return "handshake refused: \(reason)"
         case .timeout: return "the peer did not answer the handshake"

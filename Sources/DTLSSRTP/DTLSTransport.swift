@@ -13,8 +13,8 @@ import Primitives
 /// round trip, and it could not be combined with a ClientHello in several datagrams, which post-quantum key shares make.
 ///
 /// Time. OpenSSL's retransmission starts at one second and runs on the wall clock. Here the schedule is ours and told
-/// time rules: a flight is repeated after twice the round trip (50 ms at least, 100 ms while it is unknown), then at
-/// doubling intervals up to 3 s, and given up 30 s after it first went out (RFC 6347 §4.2.4 asks for such a timer and
+/// time rules: a flight is repeated after twice the round trip (50 ms at least, 100 ms while it is unknown), where that is
+/// known three times more at that interval, then at doubling intervals up to 3 s, and given up 30 s after it first went out (RFC 6347 §4.2.4 asks for such a timer and
 /// leaves the values open). Most flights are repeated by ourselves, with fresh record numbers and the same content:
 ///
 /// - ClientHello and the server's first flight are plain text. The peer that has them already is expecting nothing of us

@@ -8,6 +8,9 @@ struct RetransmissionTimer {
     static let initialGuess = TimeDelta.milliseconds(100)
     /// RFC 6347 §4.2.4.1 allows 60 s; a caller who waits is better served by a try every 3 s.
     static let longest = TimeDelta.milliseconds(3_000)
+    /// Repetitions at the first interval, where the round trip is known: what is not answered then was lost, and doubling at
+    /// once would make seconds of a few losses.
+    static let evenRepetitions = 3
 
     private(set) var roundTripTime: TimeDelta?
     private(set) var deadline: Instant?
@@ -31,7 +34,10 @@ struct RetransmissionTimer {
     }
 
     /// The interval after the next repetition.
-    var nextInterval: TimeDelta { min(interval * Int64(2), Self.longest) }
+    var nextInterval: TimeDelta {
+        if roundTripTime != nil, repetitions < Self.evenRepetitions { return interval }
+        return min(interval * Int64(2), Self.longest)
+    }
 
     mutating func start(at now: Instant) {
         flightStart = now

@@ -25,7 +25,9 @@ import Testing
             let report = scratch.text("r.json")
             #expect(report.contains("\"candidateType\": \"relay\"") || report.contains("\"candidateType\":\"relay\""))
             for type in ["host", "srflx"] {
-                #expect(!report.contains("\"candidateType\": \"\(type)\"") && !report.contains("\"candidateType\":\"\(type)\""))
+                #expect(
+                    !report.contains("\"candidateType\": \"\(type)\"")
+                        && !report.contains("\"candidateType\":\"\(type)\""))
             }
             for text in [report, scratch.text("e.ndjson"), ended.errors, ended.output] {
                 #expect(!text.contains(Self.password))

@@ -33,6 +33,15 @@ import Testing
             wire.start(.client)
             #expect(wire.client.deadline == .zero + .milliseconds(first))
         }
+        // Four times at that pace, then doubling.
+        var steady = try makePair { _, configuration in configuration.roundTripTime = .milliseconds(100) }
+        steady.impairment.loss = 1
+        steady.start(.client)
+        for _ in 0..<7 {
+            steady.now = try #require(steady.client.deadline)
+            steady.call(.client) { $0.advance(to: $1, into: &$2) }
+        }
+        #expect(steady.sent.map { ($0.at - .zero).milliseconds } == [0, 200, 400, 600, 800, 1_200, 2_000, 3_600])
         var wire = try makePair()
         wire.impairment.loss = 1
         wire.start(.client)

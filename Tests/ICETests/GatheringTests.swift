@@ -65,6 +65,30 @@ import Testing
         #expect(gathering.candidates.map(\.address) == [address("192.0.2.1:4000")])
     }
 
+    /// RFC 8828 §5.2, mode 3; the twin is what is announced without it.
+    @Test func privateAddressesAreUsedAndNotAnnouncedWhereTheyAreHidden() throws {
+        let bases = ["10.1.2.3:4000", "192.0.2.1:4000", "[fd00::1]:4000", "[2001:db8::1]:4000"]
+        for isHidden in [false, true] {
+            var gathering = Gathering { $0.hidesPrivateAddresses = isHidden }
+            gathering.gather(bases[0], bases[1], bases[2], bases[3])
+            let announced = isHidden ? [bases[1], bases[3]] : bases
+            #expect(gathering.candidates.map(\.address) == announced.map { address($0) })
+            #expect(gathering.agent.localCandidates.count == 4, "checks are sent from all of them")
+            let request = try #require(gathering.out.datagrams.first { $0.path.local == address(bases[0]) })
+            gathering.out.removeAll()
+            try gathering.answer(request, [.xorMappedAddress(address("203.0.113.1:6000"))], at: .zero)
+            let reflexive = try #require(gathering.candidates.first)
+            #expect(reflexive.address == address("203.0.113.1:6000"))
+            #expect(reflexive.relatedAddress == address(isHidden ? "0.0.0.0:9" : bases[0]))
+        }
+        var mapped = Gathering([]) {
+            $0.hidesPrivateAddresses = true
+            $0.mapping = (try? AddressMapping(parsing: "local any = 198.51.100.40 (ipv4, add-raw)")) ?? .identity
+        }
+        mapped.gather(bases[0])
+        #expect(mapped.candidates.map(\.address) == [address("198.51.100.40:4000")])
+    }
+
     @Test func theServersViewBecomesAServerReflexiveCandidate() throws {
         var gathering = Gathering()
         gathering.gather("192.0.2.1:4000")

@@ -150,6 +150,10 @@ import Testing
         ("local any = 198.51.100.40 (ipv4)", "local any = 198.51.100.41 (in 192.0.2.0/24)", "192.0.2.0/24:1-65535"),
         ("local any = 198.51.100.40", "local any = 198.51.100.41", "any:1-65535 is in both"),
         (
+            "local any:30008 = 198.51.100.40 (on eth0)", "local [2001:db8::1]:30008 = 2001:db8:1::40",
+            "[2001:db8::1]:30008 is in both"
+        ),
+        (
             "remote 192.0.2.0/24 = 198.51.100.40", "remote 192.0.2.7:80 = 198.51.100.41",
             "192.0.2.7:80 is in both"
         ),
@@ -187,8 +191,8 @@ import Testing
         let mapping = try AddressMapping(
             parsing: """
                 # the pool, two interfaces, two families
-                local any:30008 = 198.51.100.40 (on eth0)
-                local any:30008 = 198.51.100.41 (on eth1)   # another box
+                local any:30008 = 198.51.100.40 (on eth0, ipv4)
+                local any:30008 = 198.51.100.41 (on eth1, ipv4)   # another box
                 local 192.0.2.33:30009 = 198.51.100.40
 
                 local [2001:db8::1]:30008 = 2001:db8:1::40

@@ -195,6 +195,25 @@ import Testing
         #expect(peer.agent.sendingPath == peer.path("198.51.100.1:6000"))
     }
 
+    /// A handshake record proves nothing: it is worth a check of the host the call is with, and none of any other.
+    @Test func aHandshakeFromAnUnknownPathCausesACheckOfAKnownHostOnly() throws {
+        var peer = ScriptedPeer.ready(.init(role: .controlled))
+        try peer.answerAll(peer.check(from: "198.51.100.1:5000", useCandidate: true))
+        try peer.run(for: .seconds(20))
+        peer.out.removeAll()
+        for _ in 0..<100 {
+            peer.agent.noteTraffic(
+                on: peer.path("203.0.113.66:6666"), isAuthentic: false, at: peer.now, into: &peer.out)
+        }
+        #expect(peer.out.datagrams.isEmpty)
+        for _ in 0..<100 {
+            peer.agent.noteTraffic(
+                on: peer.path("198.51.100.1:6000"), isAuthentic: false, at: peer.now, into: &peer.out)
+        }
+        #expect(peer.out.datagrams.filter { $0.path.remote.port == 6000 }.count == 1)
+        #expect(peer.agent.sendingPath == peer.path("198.51.100.1:5000"))
+    }
+
     @Test func anAlternativePathTakesOverWhenTheOneInUseDies() {
         // Two bases at one side; the path between the first ones is cut.
         for role in [ICERole.controlling, .controlled] {

@@ -153,6 +153,23 @@ import Testing
         #expect(bench.table.addresses(of: bench.calls[1].member) == [address("\(Self.back):40001")])
     }
 
+    /// A phone has got another's port and sends media before it checks: its call hears of it and can check at once. Two
+    /// phones with one SSRC are not confounded for long.
+    @Test func mediaFromAnotherCallsPortGoesByItsSourceForAWhile() throws {
+        let bench = try Bench(2)
+        let (a, b) = ("\(Self.back):40000", "\(Self.back):41000")
+        #expect(try bench.check(0, from: a))
+        #expect(try bench.check(1, from: b))
+        #expect(bench.media(0xA, from: a) == 0)
+        #expect(bench.media(0xB, from: b) == 1)
+        for _ in 0..<bench.table.limits.strays { #expect(bench.media(0xA, from: b) == 0) }
+        #expect(bench.media(0xA, from: b) == 1, "nobody has proved anything: the address counts again")
+        #expect(bench.media(0xB, from: b) == 1)
+        #expect(bench.dtls(from: b) == 1)
+        #expect(try bench.check(0, from: b))
+        #expect(bench.media(0xA, from: b) == 0)
+    }
+
     /// Whoever has not the password gets no answer, so no address becomes its own, or anyone's.
     @Test func aForgedRequestTakesNoAddressAway() throws {
         let bench = try Bench(2)

@@ -99,6 +99,24 @@ class Crowd:
                 refused.append(str(error))
         return {"in": len(self.rooms), "refused": refused[:3]}
 
+    async def calls(self, url, offers):
+        """Takes places in as many rooms and makes these offers there; the answers."""
+        loop = asyncio.get_running_loop()
+        answers = [loop.create_future() for _ in offers]
+
+        def taker(number):
+            async def take(message):
+                if message["type"] == "answer" and not answers[number].done():
+                    answers[number].set_result(message["sdp"])
+            return take
+        for number, offer in enumerate(offers):
+            room = Room(f"{url}/room/phone{number}", taker(number))
+            await room.enter()
+            self.rooms.append(room)
+            room.post({"type": "offer", "sdp": offer})
+        await asyncio.wait(answers, timeout=15)
+        return [answer.result() if answer.done() else None for answer in answers]
+
     async def talk(self):
         """Everybody says something to the other; how many heard it."""
         self.heard = 0

@@ -31,8 +31,8 @@ a=candidate:1 1 udp 2130706431 {address} {port} typ host
 """
 
 
-def description(lite, setup, address, port):
-    return _SDP.format(lite="a=ice-lite\n" if lite else "", ufrag=UFRAG, password=PASSWORD, setup=setup,
+def description(lite, setup, address, port, ufrag=UFRAG):
+    return _SDP.format(lite="a=ice-lite\n" if lite else "", ufrag=ufrag, password=PASSWORD, setup=setup,
                        fingerprint=":".join(["AB"] * 32), address=address, port=port).replace("\n", "\r\n")
 
 
@@ -53,11 +53,11 @@ def candidate_port(sdp):
     return int(re.search(r"a=candidate:\S+ 1 udp \d+ \S+ (\d+)", sdp, re.IGNORECASE)[1])
 
 
-async def scripted(context, bench, name, manners):
+async def scripted(context, bench, name, manners, ufrag=UFRAG, number=0):
     agent = await Agent.start(
         bench.spaces[name], "scripted",
-        {"address": {**PHONES, **INSIDE}[name], "front": FRONT, "manners": manners, "ufrag": UFRAG, "password": PASSWORD},
-        os.path.join(context.folder, f"scripted-{name}.log"))
+        {"address": {**PHONES, **INSIDE}[name], "front": FRONT, "manners": manners, "ufrag": ufrag, "password": PASSWORD},
+        os.path.join(context.folder, f"scripted-{name}{number or ''}.log"))
     bench.closing.append(agent.stop)
     return agent
 

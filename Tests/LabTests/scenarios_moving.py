@@ -124,7 +124,9 @@ def asleep(role, length):
     """Only the phone's packets keep the mapping (30 s of it); the phone sleeps."""
     async def body(context):
         async with context.bench(idle=30 if length < 60 else 10, idle_direction="client") as bench:
-            call = await standing(context, bench, role)
+            # How long a lost call may take to come back is the caller's to say (75 s, where nothing is said).
+            patient = ["--setup-timeout", "200s"] if length > 60 else []
+            call = await standing(context, bench, role, inside=context.inside(bench, arguments=patient))
             loop = asyncio.get_running_loop()
 
             async def sleep():

@@ -8,8 +8,9 @@ from LabTests.disturbance import check_decoding, check_gap, disturbed
 from LabTests.measure import seconds
 from LabTests.peers import Server
 from LabTests.runner import Scenario, Skip
+from LabTests.scenarios_hostile import credentials, description, scripted
 from LabTests.scenarios_setup import ROLES, connects, frames
-from LabTests.topology import FRONT, FRONT6, INSIDE
+from LabTests.topology import FRONT, FRONT6, INSIDE, PHONES
 
 
 def rule(bench):
@@ -179,6 +180,43 @@ def two_phones(kind, crossed=False, **settings):
     return body
 
 
+def twenty_phones(count=20):
+    """Scripted phones, all from one address, on one port: each gets its own call's checks and ClientHello."""
+    async def body(context):
+        needs(context, "serve", "--udp-port")
+        async with context.bench(inside="server", pool=(30008, 30008)) as bench:
+            await server(context, bench, ["--udp-port", "30008", *rule(bench), "--answer", "none"])
+            rooms = await Agent.start(bench.spaces["phone"], "room_agent", {}, os.path.join(context.folder, "rooms.log"))
+            bench.closing.append(rooms.stop)
+            agents = [await scripted(context, bench, "phone", "regular", f"ufrag{n:03}", number=n) for n in range(count)]
+            offers = [description(False, "actpass", PHONES["phone"], await agent.ask("port"), f"ufrag{n:03}")
+                      for n, agent in enumerate(agents)]
+            answers = await rooms.ask("calls", url=f"ws://{FRONT}:8099", offers=offers)
+            context.check("answers", None not in answers, f"{count - answers.count(None)} of {count}")
+            begun = asyncio.get_running_loop().time()
+            for agent, answer in zip(agents, answers):
+                ufrag, password = credentials(answer)
+                await agent.ask("begin", remote=[FRONT, 30008], ufrag=ufrag, password=password, controlling=True)
+            await asyncio.sleep(4)
+            facts = [await agent.ask("facts") for agent in agents]
+            context.check("each is answered and checked", all(f["answered"] and f["requests"] for f in facts),
+                          f"{len([f for f in facts if f['answered'] and f['requests']])} of {count}")
+            dtls = [f["firstDTLS"] - begun for f in facts if f["firstDTLS"]]
+            context.check("ClientHello at each", len(dtls) == count, f"{len(dtls)} of {count}, last after {seconds(max(dtls, default=0))}")
+            sources = (await bench.inside_capture()).sources(kind="stun request")
+            context.check("from one address and as many ports", len(sources) == count and len({a for a, _ in sources}) == 1,
+                          len(sources))
+            await bench.flush()
+            start = asyncio.get_running_loop().time()
+            await asyncio.sleep(4)
+            capture = await bench.inside_capture()
+            later = capture.sources(start, kind="stun request")
+            checked = {(p[4], p[5]) for p in capture.packets if p[1] == "out" and p[6] == "stun request" and p[0] > start}
+            context.check("after a flush each is checked where it is now", len(set(later) & checked) == count,
+                          f"{len(set(later) & checked)} of {count}")
+    return body
+
+
 def crowd(context_count=20):
     async def body(context):
         async with context.bench() as bench:
@@ -250,6 +288,7 @@ def all_scenarios():
         yield Scenario(f"S10/{kind}/two-phones-one-port", "isolated calls; a flush hits both, both recover", two_phones(kind))
         yield Scenario(f"S17/{kind}/both-phones-behind-one-symmetric-nat", "isolated calls; a flush hits both, both recover",
                        two_phones(kind, phone_nat="symmetric"))
+    yield Scenario("S10/relay/twenty-scripted-phones-one-port", "each has its own call; all are found after a flush", twenty_phones())
     yield Scenario("S19/relay/crossed-ports", "calls that come from each other's ports go on, none gets the other's media",
                    two_phones("relay", crossed=True))
     yield Scenario("S20/relay/crowd", "20 members from one address; all take their places up again", crowd())

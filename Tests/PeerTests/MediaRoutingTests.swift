@@ -69,6 +69,23 @@ import Testing
         #expect(rules(call) == [.payloadType])
     }
 
+    /// RID and repaired RID (RFC 8852): of several encodings in one section each has its own repairs.
+    @Test(arguments: ["q", "h", "f", "x", nil]) func aRepairFindsItsEncodingByName(name: String?) throws {
+        var negotiator = Negotiator(random: .seeded(1))
+        let section = try answered(try fixture("simulcast-style-offer"), by: &negotiator).session.media[1]
+        #expect(section.receivedExtensions[.streamID] != nil && section.receivedExtensions[.repairedStreamID] != nil)
+        var receivers = StreamTable<SSRC, ReceiverState>()
+        let encodings: [(UInt32, String)] = [(1, "q"), (2, "h"), (3, "f")]
+        for (ssrc, encoding) in encodings {
+            var state = ReceiverState(section: section, ssrc: SSRC(ssrc), clockRate: 90_000)
+            state.streamID = encoding
+            receivers[SSRC(ssrc)] = state
+        }
+        let base = RoutingTable().base(
+            ofRetransmission: SSRC(12), repairs: name, in: section, receivers: receivers)
+        #expect(base == encodings.first { $0.1 == name }.map { SSRC($0.0) }, "none is guessed where several fit")
+    }
+
     /// The absolute send time is what leaves says it is: 24 bits of the instant, in every packet, where agreed.
     @Test(arguments: [true, false]) func theSendTimeIsThatOfDeparture(isAgreed: Bool) throws {
         let call = try connected(seed: 4, without: isAgreed ? [] : ["abs-send-time"])

@@ -52,7 +52,7 @@ import Testing
         var pair = NegotiationPair()
         let left = try pair.offerer.addTransceiver(.audio)
         let right = try pair.answerer.addTransceiver(.audio)
-        try pair.exchange()
+        let first = try pair.exchange()
         try pair.offerer.setDirection(offered, of: left)
         try pair.answerer.setDirection(wanted, of: right)
         #expect(pair.offerer.needsNegotiation == (offered != .sendReceive))
@@ -64,8 +64,9 @@ import Testing
         #expect(pair.offerer[left]?.currentDirection == expected.reversed)
         #expect(pair.offerer[left]?.direction == offered && pair.answerer[right]?.direction == wanted)
         #expect(!pair.offerer.needsNegotiation && !pair.answerer.needsNegotiation)
-        #expect(offer.media[0].streams.isEmpty == !offered.sends)
-        #expect(answer.media[0].streams.isEmpty == !expected.sends)
+        // RFC 9429 §5.2.2: the same, whatever becomes of the direction.
+        #expect(!offer.media[0].streams.isEmpty && offer.media[0].streams == first.offer.media[0].streams)
+        #expect(!answer.media[0].streams.isEmpty && answer.media[0].streams == first.answer.media[0].streams)
     }
 
     @Test func reofferFromTheOtherSideKeepsOrderNumbersAndRoles() throws {

@@ -46,7 +46,9 @@ import Testing
     }
 
     private func expectMedia(_ call: ScenarioCall, for length: TimeDelta = .seconds(2), _ what: String = "") throws {
-        func frames() -> [Int] { Side.allCases.flatMap { side in ["0", "1"].map { call[side].received[$0]?.count ?? 0 } } }
+        func frames() -> [Int] {
+            Side.allCases.flatMap { side in ["0", "1"].map { call[side].received[$0]?.count ?? 0 } }
+        }
         let before = frames()
         try call.run(for: length)
         for (a, b) in zip(before, frames()) {
@@ -302,7 +304,11 @@ import Testing
         call.left.keepsTrace = true
         try call.gather(.left)
         let refused = call.left.trace.count {
-            if case .ice(.serverFailed(_, _, let reason)) = $0.detail { reason.contains("2 allocations") } else { false }
+            if case .ice(.serverFailed(_, _, let reason)) = $0.detail {
+                reason.contains("2 allocations")
+            } else {
+                false
+            }
         }
         #expect(refused == 3)
     }

@@ -61,21 +61,3 @@ import Testing
         #expect(call.left.track(.video)?.keyframesSent ?? 0 > 3)
     }
 }
-
-/// Another source in a section whose retransmissions keep their SSRC.
-@Suite struct RepairAfterAChangeOfSourceTests {
-    @Test func theNewSourceIsRepairedByTheFormersRetransmissionSSRC() throws {
-        let call = try ScenarioCall.standing("rtt=60ms,loss=3%", seed: 7)
-        try call.renegotiate(.left) { $0.negotiator.transceivers[1].ssrc = SSRC(0x5000_0001) }
-        func again() -> Double {
-            call.right.statistic("retransmittedPacketsReceived", of: .inboundRTP, kind: .video, at: call.now) ?? 0
-        }
-        let before = again()
-        #expect(try call.frames("1", at: .right, for: .seconds(10)) > 290)
-        #expect(again() - before > 5)
-        #expect(
-            !call.right.engine.routes.retired.contains(
-                try #require(call.left.engine.transceivers[1].retransmissionSSRC)))
-        call.expectWhole("1", at: .right)
-    }
-}

@@ -81,6 +81,8 @@ public struct NetworkOptions: Hashable, Sendable {
     public internal(set) var networks: [NetworkPrefix] = []
     /// Only those that traffic to the internet leaves by (RFC 8828 §5.2, mode 2).
     public internal(set) var isDefaultRouteOnly = false
+    /// Private addresses are used and not announced (mode 3).
+    public internal(set) var hidesPrivateAddresses = false
     /// Interfaces to gather on; empty means all that fit.
     public var interfaces: [String] = []
     /// The certificate to use; `nil` makes one for this run.

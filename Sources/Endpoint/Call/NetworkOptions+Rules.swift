@@ -83,10 +83,12 @@ extension NetworkOptions {
         }
         switch policy {
         case "default-route": isDefaultRouteOnly = true
+        case "default-route-public": (isDefaultRouteOnly, hidesPrivateAddresses) = (true, true)
         default:
             guard let one = ICETransportPolicy(rawValue: policy) else {
                 throw NetworkOptionError(
-                    description: "--ice-policy \(policy): write all, relay, host-only or default-route")
+                    description:
+                        "--ice-policy \(policy): write all, relay, host-only, default-route or default-route-public")
             }
             icePolicy = one
         }

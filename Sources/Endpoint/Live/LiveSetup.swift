@@ -117,6 +117,7 @@ extension CallSession {
     func applyNetwork(to configuration: inout PeerConfiguration) {
         configuration.ice.mapping = mapping.withLock { $0 }
         configuration.ice.isLite = options.network.isICELite
+        configuration.ice.hidesPrivateAddresses = options.network.hidesPrivateAddresses
         configuration.ice.policy = options.network.icePolicy
         configuration.ice.relayPeers = options.network.relayPeers
         configuration.relayTrust = options.network.relayTrust

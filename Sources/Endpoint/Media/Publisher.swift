@@ -95,11 +95,16 @@ public final class Publisher {
         switch event {
         case .keyframeRequested: source.requestKeyframe()
         case .targetBitrate(let total):
-            source.setTargetBitrate(min(videoBitrateCap, max(30_000, total - audioBitrate)), for: .video)
+            let audio = audioBitrate > 0 ? audioBitrate + Self.headers(packetsPerSecond: 50) : 0
+            let rest = total - audio - Self.headers(packetsPerSecond: 30)
+            source.setTargetBitrate(min(videoBitrateCap, max(30_000, rest)), for: .video)
         case .lossReported(_, let fraction): source.setExpectedLoss(fraction)
         default: break
         }
     }
+
+    /// Bits per second of RTP headers, with extensions and the authentication tag: the target is for whole packets.
+    private static func headers(packetsPerSecond: Int) -> Int { packetsPerSecond * 40 * 8 }
 
     public func close() { source.close() }
 }

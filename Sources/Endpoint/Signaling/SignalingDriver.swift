@@ -130,8 +130,8 @@ final class SignalingDriver: Sendable {
             }
             throw error
         case .peerLeft(let reason):
-            // Media go on without signalling: only who left on purpose has hung up.
-            if reason == "timeout", side.journal.isUp {
+            // Media go on without signalling, and a path that is lost may come back: only who left on purpose has hung up.
+            if reason == "timeout", side.journal.wasConnected {
                 return reporter.log(.info, "the other side's signalling is gone; the call goes on")
             }
             over("the other side left before the call stood (\(reason))")

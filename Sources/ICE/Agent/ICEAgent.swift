@@ -161,7 +161,9 @@ extension ICEAgent {
         previous?.updateSending(&context, at: now)
         previous?.pursueNomination(&context, at: now, into: &out)
         previous?.sendWaiting(&context, at: now, into: &out)
-        if gatheringState == .gathering, gatherer.isComplete, relays.isComplete { setGatheringState(.complete, into: &out) }
+        if gatheringState == .gathering, gatherer.isComplete, relays.isComplete {
+            setGatheringState(.complete, into: &out)
+        }
 
         let pair = sendingList.sendingPair
         if pair != nil { hasStood = true }

@@ -66,7 +66,10 @@ extension ICEAgent {
                 out.trace.append(
                     .localMapped(base: base.address, announced: result.address, rule: result.rule ?? ""))
             }
-            if known == nil {
+            if isHidden(result) {
+                out.trace.append(.candidateIgnored(candidate, .hidden))
+                add(candidate, into: &out)
+            } else if known == nil {
                 announce(candidate, into: &out)
             } else {
                 out.trace.append(.candidateIgnored(candidate, .duplicate))
@@ -76,6 +79,11 @@ extension ICEAgent {
         guard announced.isEmpty, context.bestLocal(on: base.address) == nil else { return }
         out.trace.append(.localMapped(base: base.address, announced: nil, rule: "its name is not resolved"))
         add(hostCandidate(base, at: MappedAddress(base.address)), into: &out)
+    }
+
+    private func isHidden(_ announced: MappedAddress) -> Bool {
+        let ip = announced.address.ip
+        return configuration.hidesPrivateAddresses && !announced.isMapped && (ip.isPrivate || ip.isLinkLocal)
     }
 
     private func withMappedServers(into out: inout Output) -> Configuration {
@@ -148,8 +156,9 @@ extension ICEAgent {
             })
         else { return }
         // The inside address stays inside, unless it is announced itself.
+        let told = mapping.announced(base, interface: answer.base.interfaceName).last { !isHidden($0) }
         let related =
-            mapping.announced(base, interface: answer.base.interfaceName).last?.address
+            told?.address
             ?? TransportAddress(base.ip.family == .ipv4 ? .anyV4 : .anyV6, 9)
         announce(
             Candidate(

@@ -181,8 +181,19 @@ extension ICEAgent {
 
     /// A packet that only the other side can have sent (SRTP that authenticates) came on a path that is not validated.
     /// The path is checked; nothing moves on data alone.
-    public mutating func noteTraffic(on path: NetworkPath, at now: Instant, into out: inout Output) {
+    ///
+    /// What is not `isAuthentic`, a record of a handshake, counts only from the host that a validated pair leads to, where
+    /// checks are welcome: anyone can send it in another's name.
+    public mutating func noteTraffic(
+        on path: NetworkPath, isAuthentic: Bool = true, at now: Instant, into out: inout Output
+    ) {
         guard connectionState != .closed, path != sendingPath else { return }
+        guard
+            isAuthentic
+                || pairs.contains(where: {
+                    $0.state == .succeeded && $0.path.local == path.local && $0.path.remote.ip == path.remote.ip
+                })
+        else { return }
         begin(at: now, into: &out)
         if current.sendingID != nil || previous == nil {
             current.noteTraffic(on: path, &context, at: now, into: &out)

@@ -7,5 +7,6 @@ public enum ICECandidateRefusal: String, Hashable, Sendable {
     case transport = "no such transport here"
     case tooMany = "too many candidates"
     case family = "family not gathered"
+    case hidden = "private, used and not announced"
     case afterEnd = "after end-of-candidates"
 }

@@ -23,6 +23,9 @@ extension ICEAgent {
         public var allowsAsymmetricResponses = false
         /// Only bases of these families are gathered on.
         public var families: Set<IPAddress.Family> = [.ipv4, .ipv6]
+        /// Whether private addresses of ours are used and not announced (RFC 8828 §5.2, mode 3). What the mapping or a
+        /// server makes of them is.
+        public var hidesPrivateAddresses = false
         public var nominationPolicy: NominationPolicy = .firstValidated
         /// SOFTWARE of our messages (RFC 8489 §14.14); none says nothing about us.
         public var software: String?

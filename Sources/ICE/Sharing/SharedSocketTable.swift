@@ -11,7 +11,9 @@ import Primitives
 ///    there, or whose request was answered from there. Agents answer only what is authenticated, so whoever does not
 ///    know a password cannot take an address over; and what is delivered wrongly fails under the other call's keys.
 /// 4. SRTP from an unknown address goes by its SSRC, if one agent has that: the client has moved, and its agent will check
-///    the new address at once instead of when the client's next request comes. This binds nothing.
+///    the new address at once instead of when the client's next request comes. So does some of it from an address that is
+///    another agent's: the client may have got that one's port. Some, because two clients may have one SSRC. This binds
+///    nothing.
 ///
 /// A single agent gets everything that is not certainly another's, as it would on a socket of its own.
 ///
@@ -29,6 +31,8 @@ public struct SharedSocketTable: Sendable {
         public var sourcesPerMember = 32
         /// Of all members together. A check is repeated within a second, so old ones do not matter.
         public var transactions = 4_096
+        /// Packets from an agent's address that go to another, whose SSRC they bear, before the address counts again.
+        public var strays = 100
         public init() {}
     }
 
@@ -49,6 +53,11 @@ public struct SharedSocketTable: Sendable {
         var addresses: [TransportAddress] = []
         var sources: [UInt32] = []
     }
+    private struct Bound: Sendable {
+        var member: Member
+        var lastUsed: Instant
+        var strays = 0
+    }
     private struct Transaction: Sendable {
         var id: STUNTransactionID
         var member: Member
@@ -59,7 +68,7 @@ public struct SharedSocketTable: Sendable {
     public private(set) var counters = Counters()
     private var states: [Member: State] = [:]
     private var byUfrag: [String: Member] = [:]
-    private var byAddress: [TransportAddress: (member: Member, lastUsed: Instant)] = [:]
+    private var byAddress: [TransportAddress: Bound] = [:]
     private var bySource: [UInt32: Member] = [:]
     private var ring: [Transaction] = []
     private var next = 0
@@ -189,7 +198,13 @@ public struct SharedSocketTable: Sendable {
     ) -> Member? {
         let source = Self.source(of: bytes)
         if let latest, latest.remote == remote, latest.source == source ?? 0 { return latest.member }
-        if byAddress[remote] == nil, let source, let member = bySource[source] { return member }
+        if let source, let member = bySource[source] {
+            guard let bound = byAddress[remote] else { return member }
+            if bound.member != member, bound.strays < limits.strays {
+                byAddress[remote]?.strays += 1
+                return member
+            }
+        }
         guard let member = memberByAddress(remote, at: now) else { return nil }
         if let source { learn(source, of: member) }
         latest = (remote, member, source ?? 0)
@@ -220,12 +235,12 @@ public struct SharedSocketTable: Sendable {
     private mutating func bind(_ remote: TransportAddress, to member: Member, at now: Instant) {
         latest = nil
         if let bound = byAddress[remote] {
-            byAddress[remote] = (member, now)
+            byAddress[remote] = Bound(member: member, lastUsed: now, strays: bound.member == member ? bound.strays : 0)
             guard bound.member != member else { return }
             counters.reassociations += 1
             states[bound.member]?.addresses.removeAll { $0 == remote }
         } else {
-            byAddress[remote] = (member, now)
+            byAddress[remote] = Bound(member: member, lastUsed: now)
         }
         guard var addresses = states[member]?.addresses else { return }
         states[member]?.addresses = []

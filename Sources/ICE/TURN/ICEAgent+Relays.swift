@@ -329,7 +329,9 @@ extension ICEAgent {
     mutating func withdrawPermissions() {
         guard !relays.isEmpty else { return }
         var wanted = Set(configuration.relayPeers)
-        for list in [current, previous] { for remote in list?.remoteCandidates ?? [] { wanted.insert(remote.address.ip) } }
+        for list in [current, previous] {
+            for remote in list?.remoteCandidates ?? [] { wanted.insert(remote.address.ip) }
+        }
         for i in relays.relays.indices {
             for ip in relays.relays[i].permitted.subtracting(wanted) {
                 relays.relays[i].allocation.withdraw(ip)

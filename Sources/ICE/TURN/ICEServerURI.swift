@@ -55,7 +55,7 @@ public struct ICEServerURI: Hashable, Sendable {
         _ query: some StringProtocol, of service: Service
     ) throws(ParseError) -> Transport {
         guard service == .turn else { throw ParseError(description: "a stun: URI has no query (RFC 7064 §3.1)") }
-        let parts = query.split(separator: "=", omittingEmptySubsequences: false)
+        let parts = query.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0].lowercased() == "transport" else {
             throw ParseError(description: "\"?\(query)\" is no ?transport=udp or ?transport=tcp")
         }

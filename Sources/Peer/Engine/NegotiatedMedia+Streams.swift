@@ -70,7 +70,8 @@ extension ReceiveStreamConfiguration {
         let feedback = Set(codecs.values.flatMap(\.feedback))
         self.init(
             ssrc: ssrc, kind: section.kind ?? .audio, clockRate: clockRate, payloadTypes: codecs.mapValues(\.codec),
-            telephoneEventClockRates: section.telephoneEventClockRates, retransmissionPayloadTypes: section.retransmissionTypes, extensions: section.receivedExtensions,
+            telephoneEventClockRates: section.telephoneEventClockRates,
+            retransmissionPayloadTypes: section.retransmissionTypes, extensions: section.receivedExtensions,
             isNACKEnabled: feedback.contains("nack"),
             keyframeRequests: feedback.contains("nack pli")
                 ? .pictureLossIndication : (feedback.contains("ccm fir") ? .fullIntraRequest : .none))

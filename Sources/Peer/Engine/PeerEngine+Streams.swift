@@ -14,7 +14,7 @@ extension PeerEngine {
 
     /// Once both descriptions stand, the streams follow them.
     mutating func applySession(at now: Instant, into out: inout Output) {
-        guard let agreed = negotiator.session, agreed != session else { return }
+        guard let agreed = negotiator.session, agreed != session || hasNewSources(agreed) else { return }
         note(.bothDescriptionsKnown, at: now, into: &out)
         guard agreed.acceptedMedia.isEmpty || hasUsableFingerprint(agreed) else {
             return setConnectionState(
@@ -25,12 +25,22 @@ extension PeerEngine {
         let former = session
         session = agreed
         // RFC 8842 §5.2: another certificate or role is another association. The old keys serve until the new are there.
-        if former != nil, agreed.isNewDTLSAssociation { dtls = nil }
+        if former != nil, agreed != former, agreed.isNewDTLSAssociation { dtls = nil }
         dropFormerSections(of: former, for: agreed)
         for section in agreed.media { applySection(section) }
         extensions = agreed.receivedExtensions
         startDTLSIfReady(at: now, into: &out)
         flushFeedback(at: now, into: &out)
+    }
+
+    /// Whether a section sends under another SSRC than its stream has: no part of the agreement, for it is ours to choose.
+    private func hasNewSources(_ agreed: NegotiatedSession) -> Bool {
+        agreed.media.contains { section in
+            guard section.sends, let id = section.transceiver, let former = senders[section.mid]?.ssrc else {
+                return false
+            }
+            return negotiator[id].map { $0.ssrc != former } ?? false
+        }
     }
 
     /// What the other side sent under names it has given up.

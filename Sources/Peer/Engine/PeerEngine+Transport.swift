@@ -149,6 +149,11 @@ extension PeerEngine {
         guard dtls != nil, ice.isValidated(datagram.path) else {
             // The other side may have validated its pair first, or we do not know its fingerprint yet.
             keepEarly(datagram, .dtls, at: now, into: &out)
+            if dtls != nil, association == nil {
+                // Or it has moved in the middle of the handshake.
+                ice.noteTraffic(on: datagram.path, isAuthentic: false, at: now, into: &iceOutput)
+                drainICE(at: now, into: &out)
+            }
             return
         }
         dtls?.receive(datagram.bytes, at: now, into: &dtlsOutput)

@@ -65,6 +65,8 @@ public struct Negotiator: Sendable {
     struct Agreement: Hashable, Sendable {
         var slots: [Slot] = []
         var numbers = NumberTables()
+        /// Above every number that was ever a mid: a name is not used again, whoever's section it was.
+        var nextMid = 0
         var session: NegotiatedSession?
     }
 
@@ -148,6 +150,10 @@ public struct Negotiator: Sendable {
                 "stop one or raise Limits.mediaSections")
         }
         let known = capabilities.codecs(of: kind).map(\.codec)
+        guard known.contains(where: \.carriesMedia) else {
+            throw NegotiationError(
+                .unsupported, "there is no codec for \(kind.rawValue)", "add one to the capabilities, or leave it out")
+        }
         guard codecPreferences.isEmpty || codecPreferences.contains(where: { known.contains($0) && $0.carriesMedia })
         else {
             throw NegotiationError(

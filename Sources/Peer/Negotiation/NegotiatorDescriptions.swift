@@ -187,6 +187,8 @@ extension Negotiator {
         signalingState = .haveRemoteOffer
     }
 
+    private static let farMid = 1_000_000
+
     private mutating func setSlot(
         _ index: Int, _ section: MediaDescription, mid: String, isMidSynthetic: Bool,
         owner: TransceiverDescription.ID?
@@ -196,6 +198,8 @@ extension Negotiator {
             transportProtocol: section.transportProtocol, formats: section.formats, transceiver: owner,
             isRejected: section.isRejected)
         if index < agreement.slots.count { agreement.slots[index] = slot } else { agreement.slots.append(slot) }
+        // Names as numbers are our way. What is far above any number of sections is somebody else's way.
+        if let number = Int(mid), (agreement.nextMid..<Self.farMid).contains(number) { agreement.nextMid = number + 1 }
     }
 
     /// A transceiver without a place that the offered direction leaves something to do, or a new one to receive.

@@ -140,9 +140,9 @@ extension Negotiator {
         return transceiver.codecPreferences.flatMap { codec in all.filter { $0.codec == codec } }
     }
 
-    /// The smallest number no section is named by.
+    /// The smallest number that never was a section's name.
     func unusedMid(_ taken: inout Set<String>) -> String {
-        var number = 0
+        var number = agreement.nextMid
         while taken.contains("\(number)") { number &+= 1 }
         taken.insert("\(number)")
         return "\(number)"

@@ -36,8 +36,8 @@ public struct TransceiverDescription: Hashable, Sendable, Identifiable {
     var writtenDirection: MediaDirection?
     /// When that was an answer: what the offer allowed, from our view.
     var offeredDirection: MediaDirection?
-    /// Whether an exchange that was agreed on named our sources. They stay named while nothing is sent: Chromium drops the
-    /// stream of a section without them, and what comes after the hold, maybe before our answer, is decoded but never shown.
+    /// Whether an exchange that was agreed on named our sources. They stay named while nothing is sent (RFC 9429 §5.2.2):
+    /// Chromium drops the stream of a section without them, and shows nothing of what comes after the hold.
     var isAnnounced = false
 }
 

@@ -80,8 +80,9 @@ struct NetworkFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            Which candidates to use: all; relay, those of TURN servers only; host-only, which asks no server; or \
-            default-route, all on addresses that traffic to the internet leaves by (RFC 8828).
+            Which candidates to use: all; relay, those of TURN servers only; host-only, which asks no server; \
+            default-route, all on addresses that traffic to the internet leaves by; default-route-public, the same, and \
+            private addresses are not announced (RFC 8828).
             """, valueName: "policy"))
     var icePolicy: String = "all"
 

@@ -41,7 +41,8 @@ public struct SendStreamConfiguration: Hashable, Sendable {
         codec: Codec, payloadType: UInt8, clockRate: Int, ssrc: SSRC, retransmission: Retransmission? = nil,
         cname: String, mid: String? = nil, extensions: HeaderExtensionMap = HeaderExtensionMap(),
         allowsMixedExtensions: Bool = true,
-        telephoneEventPayloadType: UInt8? = nil, telephoneEventClockRate: Int? = nil, maximumPacketSize: Int = 1_160, historyCapacity: Int = 1_024,
+        telephoneEventPayloadType: UInt8? = nil, telephoneEventClockRate: Int? = nil, maximumPacketSize: Int = 1_160,
+        historyCapacity: Int = 1_024,
         historyAge: TimeDelta = .milliseconds(3_000)
     ) {
         self.codec = codec

@@ -23,8 +23,8 @@ final class BoundaryBench {
         var restartsWanted = 0
         var dtlsDepartures = 0
         var lastMediaOut: Instant?
-        /// When the pair in use last changed, inside.
-        var lastSuccess: [NetworkPath: Instant] = [:]
+        /// When each path last gave the inside consent to send on it.
+        var lastConsent: [NetworkPath: Instant] = [:]
     }
 
     let options: BoundaryOptions
@@ -46,6 +46,8 @@ final class BoundaryBench {
     var onInsideArrival: ((Datagram) -> Datagram?)?
     var onPhoneArrival: ((Int, Datagram) -> Datagram?)?
     private(set) var asleep: Set<Int> = []
+    /// The deadline of each peer, two a call, as of its last turn.
+    private var dues: [Instant?] = []
 
     private enum Message {
         case description(DescriptionType, String)
@@ -100,10 +102,10 @@ final class BoundaryBench {
             host = simulation.addHost(
                 "phone \(index)", addresses: [IPAddress(v4: 0x0A01_000A + number)], behind: phoneNAT, link: link)
         } else {
-            let address =
-                options.hasIPv6Outside
-                ? IPAddress(v6: 0x2001_0DB8_0001_0000, 0x1000 + UInt64(index)) : IPAddress(v4: 0xCB00_7180 + number)
-            host = simulation.addHost("phone \(index)", addresses: [address], link: link)
+            let v4 = IPAddress(v4: 0xCB00_7180 + number)
+            let v6 = IPAddress(v6: 0x2001_0DB8_0001_0000, 0x1000 + UInt64(index))
+            let addresses = options.hasIPv6Outside ? (options.hasIPv4Outside ? [v4, v6] : [v6]) : [v4]
+            host = simulation.addHost("phone \(index)", addresses: addresses, link: link)
         }
         let mapping = try AddressMapping(parsing: options.kind == .none ? "" : options.rules)
         func peer(_ side: Side, _ host: HostID) throws -> ScenarioPeer {
@@ -161,9 +163,15 @@ final class BoundaryBench {
     func start(_ call: Int = 0) throws {
         calls[call].lastAnswer = now
         for side in Side.allCases {
-            let (base, now) = (base(of: call, side), now)
-            simulation.open(base, on: self[call, side].host)
-            try turn(call, side) { $0.gather(bases: [LocalBase(address: base)], at: now, into: &$1) }
+            let now = now
+            let bases =
+                side == .right
+                ? [base(of: call, side)]
+                : simulation.addresses(of: calls[call].phone.host).map { TransportAddress($0, 50_000) }
+            for base in bases { simulation.open(base, on: self[call, side].host) }
+            try turn(call, side) { engine, out in
+                engine.gather(bases: bases.map { LocalBase(address: $0) }, at: now, into: &out)
+            }
         }
         try offer(call, from: options.phoneOffers ? .left : .right)
     }
@@ -211,6 +219,7 @@ final class BoundaryBench {
     func run(until end: Instant, stop: (BoundaryBench) -> Bool = { _ in false }) throws -> Bool {
         var arrivals: [Arrival] = []
         var stepsHere = 0
+        refreshDues()
         while let due = nextDue, due <= end {
             if due > now { stepsHere = 0 }
             now = Swift.max(now, due)
@@ -221,7 +230,10 @@ final class BoundaryBench {
             for arrival in arrivals { try deliver(arrival) }
             while let index = actions.indices.filter({ actions[$0].at <= now })
                 .min(by: { (actions[$0].at, actions[$0].order) < (actions[$1].at, actions[$1].order) })
-            { try actions.remove(at: index).body(self) }
+            {
+                try actions.remove(at: index).body(self)
+                refreshDues()
+            }
             try deliverSignals()
             for call in calls.indices {
                 for side in Side.allCases { try advance(call, side) }
@@ -232,11 +244,16 @@ final class BoundaryBench {
         return false
     }
 
+    /// Peers can be changed between runs and by actions; else a deadline changes in a turn only.
+    private func refreshDues() {
+        dues = calls.flatMap { [$0.phone.deadline, $0.inside.deadline] }
+    }
+
     private var nextDue: Instant? {
         var due = simulation.nextEvent
         for call in calls.indices {
             for side in Side.allCases where side == .right || !asleep.contains(call) {
-                due = earliest(due, self[call, side].deadline)
+                due = earliest(due, dues[call * 2 + side.rawValue])
             }
         }
         for entry in signals { due = earliest(due, entry.at) }
@@ -256,7 +273,6 @@ final class BoundaryBench {
                 return
             }
             if datagram.bytes.prefix(2) == [1, 1] { calls[call].lastAnswer = now }
-            noteConsent(datagram, call, .left)
             try turn(call, .left) { $0.receive(datagram, at: now, into: &$1) }
         case .unreachable(let path, let reason):
             try turn(call, .left) { $0.noteUnreachable(path, reason: "\(reason)", at: now, into: &$1) }
@@ -297,17 +313,15 @@ final class BoundaryBench {
             call = calls.indices.first { base(of: $0, .right) == datagram.path.local }
         }
         guard let call else { return nil }
-        noteConsent(datagram, call, .right)
+        if datagram.bytes.prefix(2) == [1, 1] { calls[call].lastConsent[datagram.path] = now }
         try turn(call, .right) { $0.receive(datagram, at: now, into: &$1) }
         return call
     }
 
-    private func noteConsent(_ datagram: Datagram, _ call: Int, _ side: Side) {
-        if side == .right, datagram.bytes.prefix(2) == [1, 1] { calls[call].lastSuccess[datagram.path] = now }
-    }
-
     private func advance(_ call: Int, _ side: Side) throws {
-        guard side == .right || !asleep.contains(call) else { return }
+        guard side == .right || !asleep.contains(call), let due = dues[call * 2 + side.rawValue], due <= now else {
+            return
+        }
         let peer = self[call, side]
         if let due = peer.engine.deadline, due <= now {
             let now = now
@@ -323,6 +337,7 @@ final class BoundaryBench {
                 try drain(call, peer)
             }
         }
+        dues[call * 2 + side.rawValue] = peer.deadline
     }
 
     func turn(
@@ -335,6 +350,7 @@ final class BoundaryBench {
             throw BoundaryError("\(side) of call \(call): \(error)", seed)
         }
         try drain(call, peer)
+        if !dues.isEmpty { dues[call * 2 + side.rawValue] = peer.deadline }
     }
 
     private func drain(_ call: Int, _ peer: ScenarioPeer) throws {
@@ -372,9 +388,14 @@ final class BoundaryBench {
             guard !isMute(call) else { return }
         } else {
             if kind == .rtp { calls[call].lastMediaOut = now }
-            if kind != .stun {
+            if kind == .stun {
+                // A lite agent asks nobody for consent: a request that it found authentic, and answered, has to do.
+                if peer.engine.configuration.ice.isLite, datagram.bytes.prefix(2) == [1, 1] {
+                    calls[call].lastConsent[datagram.path] = now
+                }
+            } else {
                 // RFC 7675 §5.1, in every scenario: consent of this very path, less than 30 s ago.
-                guard let consent = calls[call].lastSuccess[datagram.path], now - consent < .seconds(30) else {
+                guard let consent = calls[call].lastConsent[datagram.path], now - consent < .seconds(30) else {
                     throw BoundaryError(
                         "call \(call) sends \(kind) on \(datagram.path) without consent at \(now)", seed)
                 }

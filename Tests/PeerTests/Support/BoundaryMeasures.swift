@@ -50,6 +50,9 @@ enum BoundaryTable {
     private static let path = ProcessInfo.processInfo.environment["BOUNDARY_TABLE"]
     private static let lock = NSLock()
 
+    /// Seeds of a scenario: a few in the normal run, more where the table is made.
+    static func seeds(_ few: Int, inTable many: Int) -> [UInt64] { Seeds.some(path == nil ? few : many) }
+
     /// A row, and the expectation that it passes.
     static func row(
         _ scenario: String, _ what: String, _ result: String, passes: Bool,

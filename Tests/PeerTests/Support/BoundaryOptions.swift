@@ -23,6 +23,8 @@ struct BoundaryOptions {
     var offset = 0
     var nat = NATKind.none
     var hasIPv6Outside = false
+    /// Beside IPv6, where there is that.
+    var hasIPv4Outside = false
     var egress = Refusal.report(.hostUnreachable)
     /// Between each phone and the network outside, each way. The round trip is twice its delay.
     var link = LinkConfiguration(delay: .milliseconds(25))

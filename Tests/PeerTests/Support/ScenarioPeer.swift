@@ -85,7 +85,8 @@ final class ScenarioPeer {
             for index in tracks.indices where tracks[index].mid == mid { tracks[index].requestKeyframe() }
         case .targetBitrate(let rate):
             targetBitrate = rate
-            for index in tracks.indices { tracks[index].follow(target: rate) }
+            let others = tracks.filter { $0.kind == .audio && !$0.isPaused }.map(\.rateWithHeaders).reduce(0, +)
+            for index in tracks.indices { tracks[index].follow(target: rate - others) }
         case .selectedPairChanged(let local, let remote): selectedPairs.append((now, local, remote))
         case .localCandidate(let candidate, _, _): localCandidates.append(candidate)
         case .gatheringComplete: isGatheringComplete = true

@@ -41,8 +41,13 @@ struct SyntheticTrack {
     mutating func requestKeyframe() { isKeyframeDue = true }
     mutating func refused(because reason: String) { refusals[reason, default: 0] += 1 }
 
+    /// 40 bytes a packet: RTP header, extensions, authentication tag.
+    private var headerRate: Int { Int(40 * 8 / interval.seconds) }
+    var rateWithHeaders: Int { bitrate + headerRate }
+
+    /// Takes what is left beside audio, as a publisher does.
     mutating func follow(target: Int) {
-        if obeysTarget, kind == .video { bitrate = Swift.max(50_000, target * 9 / 10) }
+        if obeysTarget, kind == .video { bitrate = Swift.max(30_000, (target - headerRate) * 9 / 10) }
     }
 
     /// The frame that is due, if one is. Frames missed while paused are skipped.
