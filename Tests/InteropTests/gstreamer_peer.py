@@ -48,9 +48,12 @@ class GStreamerPeer:
             elif future := self.answers.pop(message.get("id"), None):
                 future.set_result(message.get("value"))
         for future in self.answers.values():
-            future.cancel()
+            future.set_exception(ConnectionError("GStreamer's process has ended"))
+        self.answers = {}
 
     async def ask(self, what, value=None, timeout=15):
+        if self.process.returncode is not None or self.process.stdin.is_closing():
+            raise ConnectionError("GStreamer's process has ended")
         self.number += 1
         future = self.answers[self.number] = asyncio.get_running_loop().create_future()
         self.process.stdin.write((json.dumps({"id": self.number, "ask": what, "value": value}) + "\n").encode())
@@ -71,7 +74,10 @@ class GStreamerPeer:
             await self.ask("candidate", message)
 
     async def stats(self):
-        found = await self.ask("stats")
+        try:
+            found = await self.ask("stats")
+        except ConnectionError:
+            found = {"connection": "closed", "frames": 0, "spread": 0, "size": None, "energy": 0}
         empty = {key: {} for key in ("video_out", "audio_out", "transport", "pair", "local", "remote", "remote_video")}
         return dict(empty, connection=found["connection"], all_video_out=[],
                     video_in={"framesDecoded": found["frames"], "spread": found["spread"], "size": found["size"]},
@@ -113,8 +119,12 @@ def main():
     is_ready = threading.Event()
     found = {"frames": 0, "energy": 0.0, "spread": 0.0, "size": None}
 
+    lock = threading.Lock()
+
     def tell(message):
-        print(json.dumps(message), flush=True)
+        # Candidates come from webrtcbin's thread: lines must not mix.
+        with lock:
+            print(json.dumps(message), flush=True)
 
     def video_frame(sink):
         sample = sink.emit("pull-sample")

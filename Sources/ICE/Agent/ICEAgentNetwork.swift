@@ -182,8 +182,8 @@ extension ICEAgent {
     /// A packet that only the other side can have sent (SRTP that authenticates) came on a path that is not validated.
     /// The path is checked; nothing moves on data alone.
     ///
-    /// What is not `isAuthentic`, a record of a handshake, counts only from the host that a validated pair leads to, where
-    /// checks are welcome: anyone can send it in another's name.
+    /// What is not `isAuthentic`, a record of a handshake, counts only from a host that a validated pair leads to or that
+    /// has sent an authenticated check, where checks are welcome: anyone can send it in another's name.
     public mutating func noteTraffic(
         on path: NetworkPath, isAuthentic: Bool = true, at now: Instant, into out: inout Output
     ) {
@@ -191,7 +191,8 @@ extension ICEAgent {
         guard
             isAuthentic
                 || pairs.contains(where: {
-                    $0.state == .succeeded && $0.path.local == path.local && $0.path.remote.ip == path.remote.ip
+                    ($0.state == .succeeded || $0.lastRequestReceived != nil) && $0.path.local == path.local
+                        && $0.path.remote.ip == path.remote.ip
                 })
         else { return }
         begin(at: now, into: &out)

@@ -149,8 +149,8 @@ extension PeerEngine {
         guard dtls != nil, ice.isValidated(datagram.path) else {
             // The other side may have validated its pair first, or we do not know its fingerprint yet.
             keepEarly(datagram, .dtls, at: now, into: &out)
-            if dtls != nil, association == nil {
-                // Or it has moved in the middle of the handshake.
+            if association == nil {
+                // Or it has moved in the middle of the handshake, or before ours began.
                 ice.noteTraffic(on: datagram.path, isAuthentic: false, at: now, into: &iceOutput)
                 drainICE(at: now, into: &out)
             }
