@@ -209,7 +209,7 @@ def all_scenarios():
     yield Scenario("S11/relay/two-ports-three-calls", "a clear error for the surplus call, the others unharmed", few_ports())
     for overflow in ("reject", "evict"):
         yield Scenario(f"S11/relay/one-flow-{overflow}",
-                       "the call in progress is unharmed" if overflow == "reject" else "no crash, thrashing is told",
+                       "the call in progress is unharmed" if overflow == "reject" else "no crash (that the proxy is short of flows is not told yet)",
                        few_flows(overflow))
     for manners in ("lite", "regular", "never", "conflict"):
         for role in ROLES:

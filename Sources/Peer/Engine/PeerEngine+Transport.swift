@@ -149,11 +149,9 @@ extension PeerEngine {
         guard dtls != nil, ice.isValidated(datagram.path) else {
             // The other side may have validated its pair first, or we do not know its fingerprint yet.
             keepEarly(datagram, .dtls, at: now, into: &out)
-            if association == nil {
-                // Or it has moved in the middle of the handshake, or before ours began.
-                ice.noteTraffic(on: datagram.path, isAuthentic: false, at: now, into: &iceOutput)
-                drainICE(at: now, into: &out)
-            }
+            // Or it has moved in the middle of the handshake, before ours began, or while our last flight was on its way.
+            ice.noteTraffic(on: datagram.path, isAuthentic: false, at: now, into: &iceOutput)
+            drainICE(at: now, into: &out)
             return
         }
         dtls?.receive(datagram.bytes, at: now, into: &dtlsOutput)
