@@ -83,8 +83,8 @@ extension CallSession {
             }
             passed = facts.attributes.count
             // Whoever sends to the relay comes from one of these.
-            for address in other.facts.candidates.map(\.address) + facts.mapped.keys where known.insert(address.ip).inserted
-            {
+            for address in other.facts.candidates.map(\.address) + facts.mapped.keys
+            where known.insert(address.ip).inserted {
                 await first.addRemoteCandidate(
                     CandidateAttribute(
                         foundation: "1", priority: 1, host: .address(address.ip), port: address.port, kind: .host))
@@ -171,7 +171,9 @@ extension CallSession {
             let (text, code) = failure(url, plan, facts)
             return ServerVerdict(url: url, service: "turn", works: false, text: text, errorCode: code)
         }
-        let milliseconds = facts.candidates.first { $0.url == url && $0.type == "relay" }.map { $0.after.seconds * 1_000 }
+        let milliseconds = facts.candidates.first { $0.url == url && $0.type == "relay" }.map {
+            $0.after.seconds * 1_000
+        }
         var verdict = ServerVerdict(url: url, service: "turn", works: true, text: "", milliseconds: milliseconds)
         let time = milliseconds.map { oneDecimal($0) + " ms" } ?? "late"
         if let trip = relayed.compactMap({ trips[$0] }).min() {

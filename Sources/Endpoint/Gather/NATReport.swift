@@ -23,7 +23,8 @@ public struct NATReport: Sendable {
         switch findings.mapping {
         case .endpointIndependent:
             lines.append(
-                "mapping: endpoint-independent, one outside port for all destinations: peers can use the address that STUN tells")
+                "mapping: endpoint-independent, one outside port for all destinations: peers can use the address that STUN tells"
+            )
         case .addressDependent:
             lines.append(
                 "mapping: address-dependent (symmetric), another outside port for each destination: the address that STUN "
@@ -31,7 +32,8 @@ public struct NATReport: Sendable {
         case .addressAndPortDependent:
             lines.append(
                 "mapping: address- and port-dependent (symmetric), another outside port for each destination and port: the "
-                    + "address that STUN tells is of no use to peers; a call needs the other side to be reachable, or TURN")
+                    + "address that STUN tells is of no use to peers; a call needs the other side to be reachable, or TURN"
+            )
         case nil:
             lines.append(
                 findings.hasTwoAddresses == true
@@ -62,7 +64,8 @@ public struct NATReport: Sendable {
 
     public var json: JSONValue {
         [
-            "url": .string(url), "local": .string("\(findings.local)"), "mapped": JSONValue(findings.mapped.map { "\($0)" }),
+            "url": .string(url), "local": .string("\(findings.local)"),
+            "mapped": JSONValue(findings.mapped.map { "\($0)" }),
             "isTranslated": findings.isTranslated.map(JSONValue.bool) ?? .null,
             "preservesPort": findings.preservesPort.map(JSONValue.bool) ?? .null,
             "mapping": JSONValue(findings.mapping?.rawValue), "filtering": JSONValue(findings.filtering?.rawValue),

@@ -67,7 +67,11 @@ public struct NATProbe: Sendable {
 
     public mutating func advance(to now: Instant, into datagrams: inout [Datagram]) {
         guard let due = deadline, due <= now, question != nil else { return }
-        if sends < configuration.sends { send(at: now, into: &datagrams) } else { unanswered(at: now, into: &datagrams) }
+        if sends < configuration.sends {
+            send(at: now, into: &datagrams)
+        } else {
+            unanswered(at: now, into: &datagrams)
+        }
     }
 
     public mutating func receive(_ datagram: Datagram, at now: Instant, into datagrams: inout [Datagram]) {
