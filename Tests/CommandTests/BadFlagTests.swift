@@ -31,7 +31,10 @@ import Testing
             ("--port-range", ["0-10", "10-5", "1-65536", "1-2-3", "-", "10-", "a-b"]),
             (
                 "--ice-server",
-                ["stun:", "stun:host:0", "stun:host:65536", "stun:[::1", "turn:h", "http://h", "stun:a b"]
+                [
+                    "stun:", "stun:host:0", "stun:host:65536", "stun:[::1", "turn:", "turn:h?transport=sctp",
+                    "http://h", "stun:a b",
+                ]
             ),
             ("--network", ["rtt=", "rtt=-1ms", "loss=101%", "loss=nan", "rate=0", "nat=quux", "rtt=1ms,rtt", "=1"]),
             ("--expect", ["setup", "setup <", "< 1s", "setup < 1parsec", "a..b == 1", "setup < 1 2"]),

@@ -88,7 +88,7 @@ import Testing
     @Test func keysNeedSound() async throws {
         try await Places.calls.taking { [self] in
             let server = try await RoomServer.start(scratch: scratch)
-            let first = try caller("first", in: server.room("keys"), ["--send-dtmf", "1@0s", "--duration", "2"])
+            let first = try caller("first", in: server.room("keys"), ["--send-dtmf", "1@500ms", "--duration", "2"])
             #expect(await isInRoom(first))
             let second = try caller(
                 "second", in: server.room("keys"), ["--send", "test", "--video-size", "160x120", "--duration", "2"])

@@ -84,7 +84,7 @@ import Testing
     }
 
     @Test func relayOnlyOnOneSideReachesAPeerThatKnowsNothingOfRelays() throws {
-        let call = try connected("rtt=40ms,nat=symmetric/fullcone", policy: [.relay, .hostOnly])
+        let call = try connected("rtt=40ms,nat=symmetric/none", policy: [.relay, .hostOnly])
         try expectMedia(call)
         #expect(types(call, .left)?.first == .relayed)
         #expect(call.right.localCandidates.allSatisfy { $0.kind == .host })
@@ -143,15 +143,17 @@ import Testing
 
     // MARK: Time
 
-    @Test func aNonceOfAMinuteAndAllTimersLastAnHour() throws {
+    /// A quarter of an hour sees every timer run out and be renewed: permissions 5 min, allocations and channels 10 min.
+    @Test func aNonceOfAMinuteAndAllTimersAreRenewedInTime() throws {
         let call = try connected(server: { $0.nonceLifetime = .seconds(60) })
         for side in Side.allCases { for i in call[side].tracks.indices { call[side].tracks[i].interval = .seconds(1) } }
-        try call.run(for: .seconds(3_600))
+        try call.run(for: .seconds(900))
         #expect(call.areConnected)
         #expect(call.left.states.allSatisfy { $0.state != .disconnected }, "\(call.left.states)")
         let counters = try #require(call.relay?.server.counters)
         #expect(counters.expired == 0 && counters.refusedPeers == 0)
-        #expect((counters.errors[438] ?? 0) > 10, "\(counters)")
+        // Each renewal but the first finds the nonce stale: permissions at 240, 480, 720 s, allocation and channel at 540 s.
+        #expect((counters.errors[438] ?? 0) >= 8, "\(counters)")
         #expect(counters.errors[401] == 2 && counters.errors.keys.sorted() == [401, 438], "\(counters)")
     }
 

@@ -88,7 +88,7 @@ import Testing
             var (a, b) = (try await join(server), try await join(server, "other"))
             _ = try await a.next()
             _ = try await b.next()
-            a.say(#"{"type":"offer","sdp":"\#(String(repeating: "x", count: 1 << 20))"}"#)
+            a.say(#"{"type":"offer","sdp":"\#(String(repeating: "x", count: (1 << 20) - 64))"}"#)
             guard case .error(.tooLarge, _, true) = try await a.next() else { return #expect(Bool(false)) }
             b.say("nonsense")
             guard case .error(.malformed, _, false) = try await b.next() else { return #expect(Bool(false)) }

@@ -57,12 +57,17 @@ extension CallSession {
         let tasks = driver.start() + [keepResolvingNames(for: connection), pressKeys(on: connection, of: side)]
         let call = LiveCall(session: self, loop: loop, peers: [(side, connection)], log: log, logWorker: logWorker)
         var reports = await call.hold(waitForPeer: plan.waitForPeer) { driver.progress }
+        // Before the end of signalling, which is no failure of the call's.
+        let progress = driver.progress
         await transport.end()
         for task in tasks { task.cancel() }
         if shared.ownsLoop { await loop.shutdown() }
 
-        let nobodyCame = driver.progress.peerCame == nil && !isInterrupted ? plan.nobodyCame : nil
-        if let failure = driver.progress.failure ?? nobodyCame, !reports.contains(where: \.journal.wasConnected) {
+        let nobodyCame = progress.peerCame == nil && !isInterrupted ? plan.nobodyCame : nil
+        // A connection that failed says why by itself, and better than the goodbye that came of it.
+        if let failure = progress.failure ?? nobodyCame,
+            !reports.contains(where: { $0.journal.wasConnected || $0.journal.hasFailed })
+        {
             for index in reports.indices { reports[index].diagnosis = Diagnosis("\(failure)", status: failure.status) }
         }
         var outcome = conclude(reports, kind: kind)

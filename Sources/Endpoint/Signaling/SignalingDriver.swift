@@ -155,7 +155,9 @@ final class SignalingDriver: Sendable {
                 return true
             }
             if !keeps { await apply(message) }
-        case .bye: over("the other side hung up before the call stood")
+        case .bye:
+            let described = state.withLock { $0.hasRemoteDescription }
+            over("the other side hung up before \(described ? "the call stood" : "its description came")")
         }
     }
 

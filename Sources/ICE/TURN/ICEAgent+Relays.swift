@@ -128,7 +128,8 @@ extension ICEAgent {
     /// Takes a datagram of a TURN server's. False when it is none: a Binding answer may come from the same address.
     mutating func receiveRelayed(_ datagram: Datagram, at now: Instant, into out: inout Output) -> Bool {
         guard !relays.isEmpty, let i = relays.index(on: datagram.path) else { return false }
-        let isBinding = datagram.bytes.count >= 2 && datagram.bytes[0] & 0x3E == 0 && datagram.bytes[1] & 0xEF == 1
+        // The upper bits too: ChannelData of the second channel begins with 0x4001.
+        let isBinding = datagram.bytes.count >= 2 && datagram.bytes[0] & 0xFE == 0 && datagram.bytes[1] & 0xEF == 1
         guard !isBinding else { return false }
         relays.relays[i].allocation.receive(datagram.bytes, at: now, into: &relays.output)
         drainRelay(i, at: now, into: &out)
@@ -348,6 +349,7 @@ extension ICEAgent {
 
     /// Frees all allocations; the agent is being closed. What the servers answer is taken until then.
     mutating func releaseRelays(at now: Instant, into out: inout Output) {
+        relays.limit = nil
         for i in relays.relays.indices {
             relays.relays[i].addresses = []
             relays.relays[i].allocation.release(at: now, into: &relays.output)
