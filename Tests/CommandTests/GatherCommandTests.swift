@@ -48,10 +48,62 @@ import Testing
             #expect(none.status == 20 && none.text.contains("asks for a user name"), "\(none.text)")
             let closed = try await gather(["--ice-server", "turn:127.0.0.1:9"])
             #expect(closed.status == 20 && closed.json["servers"][0]["errorCode"].number == 701, "\(closed.text)")
+            #expect(closed.text.contains("port unreachable"), "\(closed.text)")
             let refused = try await gather(["--ice-server", "turn:127.0.0.1:9?transport=tcp"])
             #expect(refused.status == 20 && refused.text.contains("ECONNREFUSED"), "\(refused.text)")
             let stun = try await gather(["--ice-server", "stun:127.0.0.1:9"])
             #expect(stun.status == 20 && stun.json["servers"][0]["errorCode"].number == 701, "\(stun.text)")
+        }
+        // The key of a user as it was made for another realm: the server's own is told, to compare.
+        let key = "0x9cb0c2e2bdd8f6b1ad4a9e9b9d0e0a3f"
+        _ = try await withTURNServer(scratch, ["--lt-cred-mech", "--user=alice:\(key)"]) { ports in
+            let realm = try await gather(["--ice-server", "turn:127.0.0.1:\(ports.plain)"])
+            #expect(realm.status == 20 && realm.text.contains("401"), "\(realm.text)")
+            #expect(
+                realm.json["servers"][0]["verdict"].text?.contains("(realm \"example.org\")") == true, "\(realm.text)")
+        }
+    }
+
+    @Test func stunIsAskedOverUDPTCPAndTLS() async throws {
+        try await makeCertificate("IP:127.0.0.1", scratch)
+        _ = try await withTURNServer(scratch, user) { ports in
+            let servers = [
+                "stun:127.0.0.1:\(ports.plain)", "stun:127.0.0.1:\(ports.plain)?transport=tcp",
+                "stuns:127.0.0.1:\(ports.secure)",
+            ]
+            let found = try await gather(
+                servers.flatMap { ["--ice-server", $0] } + ["--turn-ca", scratch.file("cert.pem")])
+            #expect(found.status == 0, "\(found.text)")
+            for (index, words) in ["STUN works", "STUN works over TCP", "STUN works over TLS"].enumerated() {
+                let verdict = found.json["servers"][index]
+                #expect(
+                    verdict["url"].text == servers[index] && verdict["verdict"].text?.contains(words) == true,
+                    "\(found.text)")
+            }
+            let refused = try await gather(["--ice-server", "stuns:127.0.0.1:\(ports.secure)"])
+            #expect(refused.status == 20 && refused.text.contains("certificate of 127.0.0.1 is not accepted"))
+            let closed = try await gather(["--ice-server", "stun:127.0.0.1:9?transport=tcp"])
+            #expect(closed.status == 20 && closed.text.contains("ECONNREFUSED"), "\(closed.text)")
+        }
+    }
+
+    @Test(arguments: ["ipv6", "both"]) func relayedAddressesOfEitherFamilyPassData(_ family: String) async throws {
+        _ = try await withTURNServer(scratch, user + ["--relay-ip=::1"]) { ports in
+            let found = try await gather(
+                ["--ice-server", "turn:127.0.0.1:\(ports.plain)", "--relay-family", family, "--require", "relay"])
+            #expect(found.status == 0, "\(found.text)")
+            let addresses = found.json["candidates"].items.filter { $0["type"].text == "relay" }.map {
+                $0["address"].text
+            }
+            #expect(Set(addresses) == (family == "ipv6" ? ["::1"] : ["::1", "127.0.0.1"]), "\(found.text)")
+            #expect(
+                found.json["servers"][0]["verdict"].text?.contains("passed through and back") == true, "\(found.text)")
+        }
+        // The twin: a server that has no such address says so.
+        guard family == "ipv6" else { return }
+        _ = try await withTURNServer(scratch, user) { ports in
+            let none = try await gather(["--ice-server", "turn:127.0.0.1:\(ports.plain)", "--relay-family", family])
+            #expect(none.status == 20 && none.json["servers"][0]["errorCode"].number == 440, "\(none.text)")
         }
     }
 
@@ -73,6 +125,7 @@ import Testing
             #expect(good.status == 0, "\(good.text)")
             let late = try await gather(["--ice-server", "turn:1000000000:x:cGFzc3dvcmQ=@127.0.0.1:\(ports.plain)"])
             #expect(late.status == 20 && late.json["servers"][0]["errorCode"].number == 401, "\(late.text)")
+            #expect(late.text.contains("expired at 2001-09-09T01:46:40Z"), "\(late.text)")
         }
     }
 
@@ -83,7 +136,11 @@ import Testing
         #expect(there.status == 0)
         let table = try await postern(["gather", "--interface", "lo"], scratch: scratch)
         #expect(table.status == 0 && table.output.contains("host") && table.output.contains("127.0.0.1"))
-        let bad = try await postern(["gather", "--require", "prflx"], scratch: scratch)
-        expectFailure(bad, 64, saying: ["--require prflx"])
+        for (arguments, words) in [
+            (["--require", "prflx"], "--require prflx"), (["--relay-family", "ipv5"], "--relay-family ipv5"),
+            (["--timeout", "never"], "--timeout never"),
+        ] {
+            expectFailure(try await postern(["gather"] + arguments, scratch: scratch), 64, saying: [words])
+        }
     }
 }

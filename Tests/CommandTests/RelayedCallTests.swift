@@ -81,13 +81,121 @@ import Testing
                         "loopback", "--send", "test", "--ice-server", "turn:127.0.0.1:\(ports.plain)", "--ice-policy",
                         "relay",
                     ], scratch: scratch, environment: login)
-                try await Task.sleep(for: .seconds(3))
+                // The twin: while it lasts the server has them.
+                var held: Int?
+                for _ in 0..<100 where held != 2 {
+                    held = try await ports.sessions(scratch)
+                    try await Task.sleep(for: .milliseconds(100))
+                }
+                #expect(held == 2)
                 program.signal(signal)
                 return await program.ended(within: 15)
             }
             #expect(ended.status == 0, "\(ended.errors)")
+            #expect(try await ports.areFreed(scratch))
         }
         #expect(freed(log) == 2, "\(log)")
+    }
+
+    @Test(arguments: ["udp", "tcp"]) func anErrorFreesTheAllocationsToo(_ transport: String) async throws {
+        // Neither relay may send to the other, so that there is never a pair.
+        let arguments = ["--lt-cred-mech", "--user=alice:\(Self.password)", "--denied-peer-ip=127.0.0.1"]
+        let log = try await withTURNServer(scratch, arguments) { ports in
+            let ended = try await postern(
+                [
+                    "loopback", "--send", "test", "--setup-timeout", "3", "--ice-policy", "relay", "--ice-server",
+                    "turn:127.0.0.1:\(ports.plain)?transport=\(transport)",
+                ], scratch: scratch, environment: login)
+            expectFailure(ended, 20, saying: ["403"])
+            #expect(try await ports.areFreed(scratch))
+        }
+        #expect(freed(log) == 2, "\(log)")
+    }
+
+    @Test func aCallThroughIPv6RelaysPassesMedia() async throws {
+        _ = try await withTURNServer(scratch, ["--lt-cred-mech", "--user=alice:\(Self.password)", "--relay-ip=::1"]) {
+            ports in
+            let ended = try await postern(
+                [
+                    "loopback", "--send", "test", "--duration", "3", "--ice-server", "turn:127.0.0.1:\(ports.plain)",
+                    "--relay-family", "ipv6", "--ice-policy", "relay", "--report", scratch.file("r.json"), "--expect",
+                    "video.framesReceived > 30",
+                ], scratch: scratch, environment: login)
+            #expect(ended.status == 0, "\(ended.errors)")
+            #expect(scratch.text("r.json").contains("::1"))
+            #expect(try await ports.areFreed(scratch))
+        }
+    }
+
+    /// Passwords of three servers, a shared secret and a proxy, told in every way there is.
+    @Test func noCredentialIsInAnythingThatARunLeavesBehind() async throws {
+        let secrets = ["hush-4711", "wind-4712", "knock-4713", "Ym9iOmtub2NrLTQ3MTM=", "north-4714"]
+        try "wind-4712\n".write(toFile: scratch.file("password"), atomically: true, encoding: .utf8)
+        try "north-4714\n".write(toFile: scratch.file("secret"), atomically: true, encoding: .utf8)
+        let proxy = try await ConnectProxy(login: "bob:knock-4713", scratch: scratch)
+        let users = ["--lt-cred-mech", "--user=alice:hush-4711", "--user=carol:wind-4712"]
+        _ = try await withTURNServer(scratch, users) { ports in
+            for login in [
+                ["--turn-user", "carol", "--turn-password-file", "password"], ["--turn-secret-file", "secret"],
+            ] {
+                for command in [
+                    [
+                        "loopback", "--send", "test", "--duration", "3", "--record", "out.webm", "--report", "r.json",
+                        "--events",
+                        "e.ndjson",
+                    ], ["gather", "--json", "--timeout", "3s", "--interface", "lo"],
+                ] {
+                    let arguments = [
+                        "--log-level", "debug", "--ice-server", "turn:alice:hush-4711@127.0.0.1:\(ports.plain)",
+                        "--ice-server",
+                        "turn:127.0.0.1:\(ports.plain)?transport=tcp", "--proxy",
+                        "http://bob:knock-4713@127.0.0.1:\(proxy.port)",
+                    ]
+                    let ended = try await Places.calls.taking { [scratch] in
+                        let program = try Program(posternPath, command + arguments + login, scratch: scratch)
+                        try await Task.sleep(for: .seconds(1))
+                        let listed = await (try Program(tool("ps"), ["-eo", "args"], scratch: scratch)).ended(
+                            within: 10)
+                        for secret in secrets {
+                            let lines = listed.output.split(separator: "\n").filter {
+                                $0.contains("postern \(command[0])")
+                            }
+                            #expect(!lines.contains { $0.contains(secret) }, "\(lines)")
+                        }
+                        return await program.ended(within: 30)
+                    }
+                    for (name, text) in [
+                        ("output", ended.output), ("errors", ended.errors), ("report", scratch.text("r.json")),
+                        ("events", scratch.text("e.ndjson")),
+                    ] {
+                        for secret in secrets {
+                            #expect(!text.contains(secret), "\(secret) is in the \(name) of \(command[0])")
+                        }
+                    }
+                }
+            }
+            #expect(scratch.text("r.json").contains("\"relay\""), "the run did use the servers")
+        }
+        await proxy.stop()
+    }
+
+    /// Over TCP each call has a connection of its own, so calls may share a UDP port.
+    @Test func aCallOnOnePortForAllGoesThroughARelayOverTCP() async throws {
+        _ = try await withTURNServer(scratch, ["--lt-cred-mech", "--user=alice:\(Self.password)"]) { ports in
+            let relay = [
+                "--ice-policy", "relay", "--ice-server",
+                "turn:alice:\(Self.password)@127.0.0.1:\(ports.plain)?transport=tcp", "--interface", "lo",
+            ]
+            let call = try await PipedCall.run(
+                offerer: ["--send", "test", "--duration", "3", "--udp-port", "\(ports.console + 1)"] + relay,
+                answerer: ["--record", scratch.file("out.webm"), "--udp-port", "\(ports.console + 2)"] + relay,
+                scratch: scratch)
+            #expect(call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\(call.answerer.errors)")
+            let lines = call.fromOfferer.filter { $0.contains("typ ") }
+            #expect(!lines.isEmpty && lines.allSatisfy { $0.contains("typ relay") }, "\(lines)")
+            #expect(try await ports.areFreed(scratch))
+        }
+        try await expectPlayable(scratch.file("out.webm"), scratch: scratch)
     }
 
     @Test func aSharedSecretDoesInPlaceOfAPassword() async throws {
@@ -135,6 +243,10 @@ import Testing
             (["--ice-policy", "relay"], ["--ice-policy relay", "--ice-server turn:"]),
             (["--ice-server", "turn:h", "--turn-user", "a"], ["--turn-user", "--turn-password-file"]),
             (["--ice-policy", "none"], ["host-only"]),
+            (["--ice-server", "turn:h", "--udp-port", "30008"], ["--udp-port", "?transport=tcp"]),
+            (["--ice-server", "turn:h?transport=tcp", "--ice-lite"], ["--ice-lite", "host candidates only"]),
+            (["--ice-server", "turns:h?transport=udp"], ["DTLS"]),
+            (["--proxy", "http://p:1", "--ice-server", "turn:h"], ["--proxy http://p:1", "?transport=tcp"]),
         ] {
             let ended = try await postern(["loopback", "--send", "test"] + arguments, scratch: scratch)
             expectFailure(ended, 64, saying: words)

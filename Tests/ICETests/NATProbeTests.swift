@@ -11,6 +11,9 @@ import Testing
         static let ports: [UInt16] = [3_478, 3_479]
         var hasOther = true
         var obeys = true
+        /// RESPONSE-PORT (RFC 5780 §7.5): done, passed over, or refused with 420.
+        var knowsResponsePort = true
+        var refuses = false
 
         func answer(_ datagram: Datagram) -> Datagram? {
             guard let request = try? STUNMessage(parsing: datagram.bytes), request.messageClass == .request,
@@ -21,6 +24,15 @@ import Testing
             for case .unknown(0x0003, let value) in request.attributes where obeys {
                 if value[3] & 4 != 0 { from = 1 - from }
                 if value[3] & 2 != 0 { port = 1 - port }
+            }
+            var remote = datagram.path.remote
+            for case .unknown(0x0027, let value) in request.attributes {
+                if refuses {
+                    let error = STUNMessage(
+                        .error, transactionID: request.transactionID, attributes: [.errorCode(STUNErrorCode(420))])
+                    return Datagram(bytes: error.encoded(), path: datagram.path)
+                }
+                if knowsResponsePort { remote = TransportAddress(remote.ip, UInt16(value[0]) << 8 | UInt16(value[1])) }
             }
             var response = STUNMessage(.success, transactionID: request.transactionID)
             response.attributes = [.xorMappedAddress(datagram.path.remote)]
@@ -33,14 +45,14 @@ import Testing
             }
             let local = TransportAddress(Self.addresses[from], Self.ports[port])
             return Datagram(
-                bytes: response.encoded(), path: NetworkPath(local: local, remote: datagram.path.remote))
+                bytes: response.encoded(), path: NetworkPath(local: local, remote: remote))
         }
     }
 
-    private func probe(
-        _ nat: NATConfiguration?, loss: Double = 0, server: Server = Server(), second: TransportAddress? = nil,
-        seed: UInt64 = 1
-    ) throws -> NATFindings {
+    private func run<Probe: NATProbing>(
+        _ nat: NATConfiguration?, sockets count: Int, loss: Double, server: Server, seed: UInt64, limit: TimeDelta,
+        _ make: ([TransportAddress]) -> Probe
+    ) throws -> (Probe, Instant) {
         var simulation = Simulation(seed: seed)
         let link = Link.symmetric(
             LinkConfiguration(delay: .milliseconds(20), loss: loss == 0 ? .none : .independent(loss)))
@@ -54,27 +66,52 @@ import Testing
         }
         let host = simulation.addHost("server", addresses: Server.addresses)
         let ip = simulation.addresses(of: client)[0]
-        let sockets = (0..<3).map { TransportAddress(ip, 5_000 + UInt16($0)) }
+        let sockets = (0..<count).map { TransportAddress(ip, 5_000 + UInt16($0)) }
         for socket in sockets { simulation.open(socket, on: client) }
         for address in Server.addresses {
             for port in Server.ports { simulation.open(TransportAddress(address, port), on: host) }
         }
-        var probe = NATProbe(
-            configuration: .init(server: address("198.51.100.20:3478"), second: second), sockets: sockets,
-            random: .seeded(seed &+ 9))
+        var probe = make(sockets)
+        var ended: Instant?
         var out: [Datagram] = []
         probe.start(at: simulation.now, into: &out)
         for datagram in out { simulation.send(datagram, from: client, at: simulation.now) }
-        try simulation.run(on: [client, host], until: .zero + .seconds(60)) { node, step, now, out in
+        try simulation.run(on: [client, host], until: .zero + limit) { node, step, now, out in
             switch (node, step) {
             case (0, .datagram(let datagram)): probe.receive(datagram, at: now, into: &out)
             case (0, .advance): probe.advance(to: now, into: &out)
             case (1, .datagram(let datagram)): if let answer = server.answer(datagram) { out.append(answer) }
             default: break
             }
+            if probe.hasEnded, ended == nil { ended = now }
             return node == 0 ? probe.deadline : nil
         }
-        return try #require(probe.result)
+        return (probe, try #require(ended))
+    }
+
+    private func probe(
+        _ nat: NATConfiguration?, loss: Double = 0, server: Server = Server(), second: TransportAddress? = nil,
+        seed: UInt64 = 1
+    ) throws -> NATFindings {
+        let (ended, _) = try run(nat, sockets: 3, loss: loss, server: server, seed: seed, limit: .seconds(60)) {
+            sockets in
+            NATProbe(
+                configuration: .init(server: address("198.51.100.20:3478"), second: second), sockets: sockets,
+                random: .seeded(seed &+ 9))
+        }
+        return try #require(ended.result)
+    }
+
+    private func lifetime(
+        _ nat: NATConfiguration?, limit: TimeDelta, loss: Double = 0, server: Server = Server(), seed: UInt64 = 1
+    ) throws -> (NATLifetime, Instant) {
+        let configuration = NATLifetimeProbe.Configuration(server: address("198.51.100.20:3478"), limit: limit)
+        let (ended, end) = try run(
+            nat, sockets: configuration.spans.count + 1, loss: loss, server: server, seed: seed, limit: .seconds(700)
+        ) { sockets in
+            NATLifetimeProbe(configuration: configuration, sockets: sockets, random: .seeded(seed &+ 9))
+        }
+        return (try #require(ended.result), end)
     }
 
     private func dependence(_ behavior: NATBehavior) -> NATDependence {
@@ -138,5 +175,43 @@ import Testing
     @Test(arguments: 1...10 as ClosedRange<UInt64>) func aTenthLostChangesNoMapping(seed: UInt64) throws {
         let found = try probe(.portRestricted, loss: 0.1, seed: seed)
         #expect(found.mapping == .endpointIndependent && found.filtering == .addressAndPortDependent)
+    }
+
+    // MARK: How long a mapping is kept
+
+    @Test(arguments: [1, 7, 30, 61, 120] as [Double], [NATConfiguration.fullCone, .portRestricted, .symmetric])
+    func theLifeOfABindingIsFoundBetweenTwoSpans(seconds: Double, nat: NATConfiguration) throws {
+        var nat = nat
+        // A packet's time on the way counts as idle, too.
+        nat.lifetime = .seconds(seconds) + .milliseconds(500)
+        let (found, end) = try lifetime(nat, limit: .seconds(300))
+        #expect(found.isKnown)
+        let kept = try #require(found.keptFor)
+        let gone = try #require(found.goneAfter)
+        #expect(kept <= nat.lifetime && gone > nat.lifetime, "\(nat.lifetime): \(kept) to \(gone)")
+        // All spans at once: no longer than the first that was too long, and the wait for its answer.
+        #expect(end <= .zero + gone + .seconds(5), "\(end)")
+    }
+
+    @Test func aBindingThatOutlivesAllSpansIsKeptAtLeastAsLong() throws {
+        let (found, end) = try lifetime(.portRestricted, limit: .seconds(60))
+        #expect(found.keptFor == .seconds(60) && found.goneAfter == nil)
+        #expect(end < .zero + .seconds(62))
+    }
+
+    @Test(arguments: 1...10 as ClosedRange<UInt64>) func aTenthLostMakesNoBindingShorterThanItIs(seed: UInt64) throws {
+        var nat = NATConfiguration.portRestricted
+        nat.lifetime = .seconds(33)
+        let (found, _) = try lifetime(nat, limit: .seconds(60), loss: 0.1, seed: seed)
+        #expect(found.isKnown && found.goneAfter == .seconds(45), "\(found)")
+    }
+
+    @Test func aServerThatDoesNotAnswerElsewhereIsNotTakenForAShortLife() throws {
+        for server in [Server(knowsResponsePort: false), Server(refuses: true)] {
+            let (found, end) = try lifetime(.portRestricted, limit: .seconds(60), server: server)
+            #expect(!found.isKnown && found.keptFor == nil && end < .zero + .seconds(5))
+        }
+        let (silent, _) = try lifetime(.portRestricted, limit: .seconds(60), loss: 1)
+        #expect(!silent.isKnown)
     }
 }

@@ -67,6 +67,10 @@ public struct NetworkOptions: Hashable, Sendable {
     public var relayPeers: [IPAddress] = []
     /// Whose certificates of TURN servers are believed.
     public var relayTrust = TLSTrust()
+    /// Which relayed addresses are asked for.
+    public var relayFamilies = TURNAllocation.RequestedFamilies.ipv4
+    /// What servers over TCP and TLS are reached through.
+    public internal(set) var proxy: HTTPProxy?
     /// Which candidates may be used.
     public internal(set) var icePolicy = ICETransportPolicy.all
     public var portRange: ClosedRange<UInt16>?

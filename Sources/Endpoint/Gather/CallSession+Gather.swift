@@ -52,10 +52,43 @@ extension CallSession {
             await loop.shutdown()
             throw (error as? CallSetupError) ?? CallSetupError("\(error)", status: .network)
         }
+        async let bound = bind(servers.connected, addresses.map(\.ip), plan, loop)
         let roundTrips = await exchange(first, journal, second, other, until: loop.now + plan.limit, loop)
+        let bindings = await bound
         for connection in [first, second] { await connection.close() }
         await loop.shutdown()
-        return conclude(plan, journal.facts, roundTrips)
+        let findings = GatherFindings(
+            facts: journal.facts, roundTrips: roundTrips, bindings: bindings,
+            ownFamilies: Set(addresses.map(\.ip.family)), login: options.network.login.credential(at: Date()),
+            addresses: Dictionary(
+                (servers.stun.map { ($0.url, $0.address) } + servers.relays.map { ($0.url, $0.address) }).map {
+                    ($0, [$1])
+                },
+                uniquingKeysWith: +))
+        return findings.conclude(plan, options.network.iceServers)
+    }
+
+    /// Asks the STUN servers that are reached over TCP and TLS, all at once.
+    private func bind(
+        _ servers: [RelayServer], _ addresses: [IPAddress], _ plan: GatherPlan, _ loop: IOLoop
+    ) async -> [String: StreamBinding.Answer] {
+        await withTaskGroup(of: (String, StreamBinding.Answer).self) { group in
+            for server in servers {
+                guard let local = addresses.first(where: { $0.reaches(server.address.ip) }) else { continue }
+                group.addTask {
+                    do throws(SocketFailure) {
+                        let binding = try StreamBinding(
+                            loop: loop, from: local, to: server, trust: self.options.network.relayTrust)
+                        return (server.url, await binding.run(within: plan.limit) { self.isInterrupted })
+                    } catch {
+                        return (server.url, StreamBinding.Answer(reason: "\(error)"))
+                    }
+                }
+            }
+            var answers: [String: StreamBinding.Answer] = [:]
+            for await (url, answer) in group where answers[url]?.mapped == nil { answers[url] = answer }
+            return answers
+        }
     }
 
     /// Descriptions before anything is gathered, so that no candidate is in them.
@@ -92,6 +125,7 @@ extension CallSession {
             trips = await answered(on: second, facts)
             let isTried = facts.relayed.keys.allSatisfy { address in
                 trips[address] != nil || facts.refusals.contains { $0.url == facts.relayed[address] }
+                    || !other.facts.candidates.contains { $0.address.ip.family == address.ip.family }
             }
             if facts.isComplete, isTried { break }
             try? await Task.sleep(for: .milliseconds(10))
@@ -115,79 +149,5 @@ extension CallSession {
             trips[TransportAddress(ip, port)] = time * 1_000
         }
         return trips
-    }
-
-    // MARK: Verdicts
-
-    private func conclude(
-        _ plan: GatherPlan, _ facts: GatherJournal.Facts, _ trips: [TransportAddress: Double]
-    ) -> GatherResult {
-        var result = GatherResult()
-        result.candidates = facts.candidates
-        for url in options.network.iceServers {
-            result.servers.append(
-                url.uri.service == .stun
-                    ? stunVerdict("\(url)", plan, facts) : turnVerdict("\(url)", plan, facts, trips))
-        }
-        result.missing = plan.required.filter { type in !facts.candidates.contains { $0.type == type } }
-        if !plan.required.isEmpty {
-            result.status = result.missing.isEmpty ? .success : .expectation
-        } else if result.servers.contains(where: { !$0.works }) {
-            result.status = .ice
-        }
-        return result
-    }
-
-    private func failure(_ url: String, _ plan: GatherPlan, _ facts: GatherJournal.Facts) -> (text: String, code: Int) {
-        var reasons: [String] = []
-        for failure in facts.failures where failure.url == url && !reasons.contains(failure.reason) {
-            reasons.append(failure.reason)
-        }
-        // One network of several may be the wrong one; what a server said is worth more than its silence.
-        let told = reasons.first { $0.prefix(3).allSatisfy(\.isNumber) }
-        let reason = told ?? reasons.first ?? "no answer within \(plan.limit)"
-        let code = told.flatMap { Int($0.prefix(3)) } ?? 701
-        return (code == 701 ? "701, \(reason)" : reason, code)
-    }
-
-    private func stunVerdict(_ url: String, _ plan: GatherPlan, _ facts: GatherJournal.Facts) -> ServerVerdict {
-        guard facts.answered.contains(url) else {
-            let (text, code) = failure(url, plan, facts)
-            return ServerVerdict(url: url, service: "stun", works: false, text: text, errorCode: code)
-        }
-        let found = facts.candidates.first { $0.url == url && $0.type == "srflx" }
-        let time = found.map { oneDecimal($0.after.seconds * 1_000) + " ms" }
-        return ServerVerdict(
-            url: url, service: "stun", works: true,
-            text: time.map { "srflx: STUN works, \($0)" } ?? "STUN works, and sees us at an address known already",
-            milliseconds: found.map { $0.after.seconds * 1_000 })
-    }
-
-    private func turnVerdict(
-        _ url: String, _ plan: GatherPlan, _ facts: GatherJournal.Facts, _ trips: [TransportAddress: Double]
-    ) -> ServerVerdict {
-        let relayed = facts.relayed.filter { $0.value == url }.keys
-        guard !relayed.isEmpty else {
-            let (text, code) = failure(url, plan, facts)
-            return ServerVerdict(url: url, service: "turn", works: false, text: text, errorCode: code)
-        }
-        let milliseconds = facts.candidates.first { $0.url == url && $0.type == "relay" }.map {
-            $0.after.seconds * 1_000
-        }
-        var verdict = ServerVerdict(url: url, service: "turn", works: true, text: "", milliseconds: milliseconds)
-        let time = milliseconds.map { oneDecimal($0) + " ms" } ?? "late"
-        if let trip = relayed.compactMap({ trips[$0] }).min() {
-            verdict.text = "relay: TURN works, \(time), data passed through and back (\(oneDecimal(trip)) ms)"
-            verdict.dataRoundTripMilliseconds = trip
-        } else if let refusal = facts.refusals.first(where: { $0.url == url }) {
-            verdict.works = false
-            verdict.errorCode = 403
-            verdict.text = "relay: an address was given after \(time), but the server does not permit \(refusal.reason)"
-        } else {
-            verdict.works = false
-            verdict.text =
-                "relay: an address was given after \(time), but no data came through it: is its port range open?"
-        }
-        return verdict
     }
 }

@@ -5,7 +5,9 @@ import Primitives
 extension CallSession {
     /// Asks the first STUN or TURN server of each family how the NAT before us behaves. The second server of a family stands
     /// in where the first has one address only.
-    public func runNAT() async throws -> [NATReport] {
+    ///
+    /// - Parameter idle: the longest silence after which the binding's life is asked for; zero leaves it out.
+    public func runNAT(idle: TimeDelta) async throws -> [NATReport] {
         let servers = try await resolveServers()
         let asked =
             servers.stun.map { ($0.url, $0.address) }
@@ -22,8 +24,17 @@ extension CallSession {
             else { continue }
             let second = own.first { $0.1.ip != first.1.ip }?.1
             do {
-                let probing = try Probing(loop: loop, ip: host.ip, server: first.1, second: second)
-                reports.append(NATReport(url: first.0, findings: try await probing.run { self.isInterrupted }))
+                let probing = Probing(loop: loop, ip: host.ip)
+                let probe = NATProbe.Configuration(server: first.1, second: second)
+                var findings = try await probing.behavior(probe) { self.isInterrupted }
+                if findings.mayForget, idle > .zero {
+                    reporter.log(
+                        .info,
+                        "measuring how long an idle mapping is kept, \(Int(idle.seconds)) s at most (--idle 0s: not)")
+                    let lifetime = NATLifetimeProbe.Configuration(server: first.1, limit: idle)
+                    findings.lifetime = try await probing.lifetime(lifetime) { self.isInterrupted }
+                }
+                reports.append(NATReport(url: first.0, findings: findings))
             } catch {
                 await loop.shutdown()
                 throw CallSetupError("\(error)", status: .network)
@@ -38,37 +49,73 @@ extension CallSession {
     }
 }
 
-/// A probe with its sockets.
+extension NATFindings {
+    /// Whether there is anything on the way that has mappings or filters to forget.
+    fileprivate var mayForget: Bool {
+        mapped != nil && (isTranslated == true || (filtering != nil && filtering != .endpointIndependent))
+    }
+}
+
+/// Probes with sockets of their own, on one address.
 private actor Probing: UDPSocketOwner {
     private let loop: IOLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
-    private let sockets: [UDPSocket]
-    private var probe: NATProbe
+    private let ip: IPAddress
+    private var sockets: [UDPSocket] = []
+    private var probe: (any NATProbing)?
 
-    init(loop: IOLoop, ip: IPAddress, server: TransportAddress, second: TransportAddress?) throws(SocketFailure) {
+    init(loop: IOLoop, ip: IPAddress) {
         self.loop = loop
-        var sockets: [UDPSocket] = []
-        for _ in 0..<3 { sockets.append(try UDPSocket(loop: loop, UDPSocketConfiguration(address: ip))) }
-        self.sockets = sockets
-        probe = NATProbe(
-            configuration: .init(server: server, second: second), sockets: sockets.map(\.localAddress),
-            random: .system)
+        self.ip = ip
     }
 
-    func run(until isOver: @Sendable () -> Bool) async throws -> NATFindings {
+    func behavior(
+        _ configuration: NATProbe.Configuration, until isOver: @Sendable () -> Bool
+    ) async throws -> NATFindings {
+        let ended = try await run(sockets: 3, until: isOver) { addresses in
+            NATProbe(configuration: configuration, sockets: addresses, random: .system)
+        }
+        return ended.result ?? NATFindings(local: ended.sockets[0])
+    }
+
+    func lifetime(
+        _ configuration: NATLifetimeProbe.Configuration, until isOver: @Sendable () -> Bool
+    ) async throws -> NATLifetime? {
+        try await run(sockets: configuration.spans.count + 1, until: isOver) { addresses in
+            NATLifetimeProbe(configuration: configuration, sockets: addresses, random: .system)
+        }.result
+    }
+
+    private func run<Probe: NATProbing>(
+        sockets count: Int, until isOver: @Sendable () -> Bool, _ make: ([TransportAddress]) -> Probe
+    ) async throws -> Probe {
+        for _ in 0..<count { sockets.append(try UDPSocket(loop: loop, UDPSocketConfiguration(address: ip))) }
+        defer {
+            for socket in sockets { socket.close() }
+            sockets = []
+        }
         for socket in sockets { try socket.start(owner: self) }
-        act { $0.start(at: $1, into: &$2) }
-        while probe.result == nil, !isOver() {
+        var begun = make(sockets.map(\.localAddress))
+        var datagrams: [Datagram] = []
+        begun.start(at: loop.now, into: &datagrams)
+        probe = begun
+        send(datagrams)
+        while let probe, !probe.hasEnded, !isOver() {
             try? await Task.sleep(for: .milliseconds(5))
             act { $0.advance(to: $1, into: &$2) }
         }
-        for socket in sockets { socket.close() }
-        return probe.result ?? NATFindings(local: sockets[0].localAddress)
+        return probe as? Probe ?? begun
     }
 
-    private func act(_ body: (inout NATProbe, Instant, inout [Datagram]) -> Void) {
+    private func act(_ body: (inout any NATProbing, Instant, inout [Datagram]) -> Void) {
+        guard var acting = probe else { return }
         var datagrams: [Datagram] = []
-        body(&probe, loop.now, &datagrams)
+        body(&acting, loop.now, &datagrams)
+        probe = acting
+        send(datagrams)
+    }
+
+    private func send(_ datagrams: [Datagram]) {
         for datagram in datagrams {
             sockets.first { $0.localAddress == datagram.path.local }?.send([datagram])
         }

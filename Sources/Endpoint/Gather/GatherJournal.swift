@@ -16,6 +16,8 @@ final class GatherJournal: PeerConnectionObserver {
         var answered: Set<String> = []
         var failures: [(url: String, reason: String)] = []
         var refusals: [(url: String, reason: String)] = []
+        /// Servers that ICMP says cannot be reached.
+        var unreachable: [(remote: TransportAddress, reason: String)] = []
         var isComplete = false
     }
 
@@ -74,6 +76,8 @@ final class GatherJournal: PeerConnectionObserver {
             if facts.failures.count < maximumFacts { facts.failures.append((url, reason)) }
         case .relayRefused(let url, let peer, let error):
             if facts.refusals.count < maximumFacts { facts.refusals.append((url, "\(peer): \(error)")) }
+        case .unreachable(let path, let reason):
+            if facts.unreachable.count < maximumFacts { facts.unreachable.append((path.remote, reason)) }
         default: break
         }
     }

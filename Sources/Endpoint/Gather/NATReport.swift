@@ -6,6 +6,11 @@ public struct NATReport: Sendable {
     public var url: String
     public var findings: NATFindings
 
+    public init(url: String, findings: NATFindings) {
+        self.url = url
+        self.findings = findings
+    }
+
     public var status: ExitStatus { findings.mapped == nil ? .ice : .success }
 
     public var sentences: [String] {
@@ -15,7 +20,7 @@ public struct NATReport: Sendable {
         var lines = ["\(url) sees \(findings.local) as \(mapped)"]
         guard findings.isTranslated == true else {
             lines.append("there is no NAT: the address is ours")
-            return lines + filteringSentences(isTranslated: false)
+            return lines + filteringSentences(isTranslated: false) + lifetimeSentences + [forCalls]
         }
         lines.append(
             findings.preservesPort == true
@@ -47,7 +52,44 @@ public struct NATReport: Sendable {
             lines.append("hairpinning: no; peers behind this NAT reach each other by their inside addresses only")
         case nil: break
         }
-        return lines
+        return lines + lifetimeSentences + [forCalls]
+    }
+
+    private var lifetimeSentences: [String] {
+        guard let lifetime = findings.lifetime else { return [] }
+        guard lifetime.isKnown else {
+            return ["binding lifetime: not known, the server does not answer to another port (RESPONSE-PORT)"]
+        }
+        guard let gone = lifetime.goneAfter else {
+            return ["binding lifetime: an idle mapping is kept for \(seconds(lifetime.keptFor ?? .zero)) at least"]
+        }
+        let kept = lifetime.keptFor.map { "is kept for \(seconds($0)) and" } ?? "is"
+        return [
+            "binding lifetime: an idle mapping \(kept) gone after \(seconds(gone))"
+                + (gone <= .seconds(5)
+                    ? "; the checks of a call, one every 5 s, do not keep it"
+                    : "; the checks of a call keep it, every 5 s")
+        ]
+    }
+
+    private func seconds(_ time: TimeDelta) -> String { "\(Int(time.seconds)) s" }
+
+    /// What follows from all of it.
+    private var forCalls: String {
+        let isOpen = findings.filtering == .endpointIndependent
+        if findings.isTranslated == false {
+            return isOpen
+                ? "for a call: others reach this machine directly" : "for a call: direct, ICE opens the way from inside"
+        }
+        switch findings.mapping {
+        case .endpointIndependent:
+            return isOpen
+                ? "for a call: direct with STUN, with any peer"
+                : "for a call: direct with STUN, unless the peer's NAT is symmetric; then it takes TURN"
+        case .addressDependent, .addressAndPortDependent:
+            return "for a call: direct with STUN only where anyone may send to the peer; else it takes TURN"
+        case nil: return "for a call: STUN may do; TURN does in any case"
+        }
     }
 
     private func filteringSentences(isTranslated: Bool) -> [String] {
@@ -70,6 +112,8 @@ public struct NATReport: Sendable {
             "preservesPort": findings.preservesPort.map(JSONValue.bool) ?? .null,
             "mapping": JSONValue(findings.mapping?.rawValue), "filtering": JSONValue(findings.filtering?.rawValue),
             "hairpins": findings.hairpins.map(JSONValue.bool) ?? .null,
+            "keptForSeconds": JSONValue(rounded: findings.lifetime?.keptFor?.seconds),
+            "goneAfterSeconds": JSONValue(rounded: findings.lifetime?.goneAfter?.seconds),
             "sentences": .array(sentences.map(JSONValue.string)),
         ]
     }

@@ -12,7 +12,7 @@ import Primitives
 /// A request is repeated at 250 ms doubling and given up after `sends` times; that nothing comes is an answer for filtering
 /// and hairpinning. A server without OTHER-ADDRESS tells the outside address and no more; a second server, where there is
 /// one, then stands for its other address in the test of mapping.
-public struct NATProbe: Sendable {
+public struct NATProbe: NATProbing {
     /// One question, and the socket that asks it.
     private enum Question: Int, CaseIterable, Sendable {
         case primary
@@ -43,6 +43,7 @@ public struct NATProbe: Sendable {
     public let sockets: [TransportAddress]
     public private(set) var result: NATFindings?
     public private(set) var deadline: Instant?
+    public var hasEnded: Bool { result != nil }
 
     private var random: RandomSource
     private var findings: NATFindings
@@ -217,6 +218,10 @@ public struct NATFindings: Hashable, Sendable {
     public var filtering: NATDependence?
     /// Whether two of us behind it reach each other by their outside addresses (RFC 4787 §6).
     public var hairpins: Bool?
+    /// How long an idle mapping is kept, where it was measured.
+    public var lifetime: NATLifetime?
+
+    public init(local: TransportAddress) { self.local = local }
 
     public var isTranslated: Bool? { mapped.map { $0 != local } }
     public var preservesPort: Bool? { mapped.map { $0.port == local.port } }

@@ -26,13 +26,18 @@ extension ICEAgent {
             }
         }
         for server in servers where server.stream != nil {
-            if let known = relays.relays.firstIndex(where: { $0.server == server }) {
-                for address in relays.relays[known].addresses { announceRelayed(address, of: known, into: &out) }
-            } else if !relays.awaited.contains(server) {
-                relays.awaited.append(server)
-                out.events.append(.relayConnectionWanted(server))
+            let known = relays.relays.indices.filter { relays.relays[$0].server.url == server.url }
+            for i in known {
+                for address in relays.relays[i].addresses { announceRelayed(address, of: i, into: &out) }
             }
+            if known.isEmpty { wantConnection(to: server, into: &out) }
         }
+    }
+
+    private mutating func wantConnection(to server: RelayServer, into out: inout Output) {
+        guard !relays.awaited.contains(server) else { return }
+        relays.awaited.append(server)
+        out.events.append(.relayConnectionWanted(server))
     }
 
     private func mappedRelayServers(into out: inout Output) -> [RelayServer] {
@@ -54,7 +59,7 @@ extension ICEAgent {
     }
 
     private mutating func gatherRelayed(
-        on base: LocalBase, by server: RelayServer, isRedirected: Bool = false, at now: Instant, into out: inout Output
+        on base: LocalBase, by server: RelayServer, at now: Instant, into out: inout Output
     ) {
         let path = NetworkPath(local: base.address, remote: server.address)
         if let known = relays.index(on: path) {
@@ -73,11 +78,10 @@ extension ICEAgent {
         var settings = configuration.allocation
         settings.credential = server.credential
         settings.isReliable = server.stream != nil
-        var relay = Relay(
-            server: server, base: base,
-            allocation: TURNAllocation(configuration: settings, random: context.random.split()))
-        relay.isRedirected = isRedirected
-        relays.relays.append(relay)
+        relays.relays.append(
+            Relay(
+                server: server, base: base,
+                allocation: TURNAllocation(configuration: settings, random: context.random.split())))
         let index = relays.relays.count - 1
         relays.relays[index].allocation.start(at: now, into: &relays.output)
         drainRelay(index, at: now, into: &out)
@@ -96,19 +100,23 @@ extension ICEAgent {
         settle(at: now, into: &out)
     }
 
-    /// There is no connection to a server, or none any more: what it relayed is lost.
+    /// There is no connection to a server, or none any more: what it relayed is lost. Gives whether another connection is
+    /// of use: not where the server had refused us before.
     public mutating func relayDisconnected(
         _ server: RelayServer, from base: TransportAddress?, reason: String, at now: Instant, into out: inout Output
-    ) {
+    ) -> Bool {
         let i = relays.relays.firstIndex { $0.server == server && $0.base.address == base }
         guard connectionState != .closed else {
             if let i { relays.relays.remove(at: i) }
-            return
+            return false
         }
+        let isRefused = i.flatMap { relays.relays[$0].allocation.failure }.map { !$0.isTransient } ?? false
         begin(at: now, into: &out)
         relays.awaited.removeAll { $0 == server }
-        out.trace.append(
-            .serverFailed(url: server.url, base: base ?? TransportAddress(.anyV4, 0), reason: reason))
+        if !isRefused {
+            out.trace.append(
+                .serverFailed(url: server.url, base: base ?? TransportAddress(.anyV4, 0), reason: reason))
+        }
         if let i {
             let addresses = relays.relays[i].addresses
             relays.relays.remove(at: i)
@@ -118,6 +126,7 @@ extension ICEAgent {
             drop(addresses, because: "the relayed address is lost: \(reason)", at: now, into: &out)
         }
         settle(at: now, into: &out)
+        return !isRefused
     }
 
     // MARK: In
@@ -212,15 +221,20 @@ extension ICEAgent {
             out.trace.append(.relayLost(url: relay.server.url, relayed: relay.addresses, because: "\(loss)"))
             drop(relay.addresses, because: "the relayed address is lost: \(loss)", at: now, into: &out)
             relays.relays[i].addresses = []
-        case .failed(.tryAlternate(let address?, let domain)) where !relay.isRedirected:
+        case .failed(.tryAlternate(let address?, let domain)) where !relay.server.isRedirected:
             out.trace.append(
                 .serverFailed(
                     url: relay.server.url, base: relay.base.address,
                     reason: "\(TURNFailure.tryAlternate(address, domain: domain))"))
-            guard address.port != 0, address.ip.family == relay.base.address.ip.family else { return }
-            var server = relay.server
-            server.address = address
-            gatherRelayed(on: relay.base, by: server, isRedirected: true, at: now, into: &out)
+            guard address.port != 0,
+                relay.server.stream != nil || address.ip.family == relay.base.address.ip.family
+            else { return }
+            let server = relay.server.redirected(to: address)
+            if server.stream == nil {
+                gatherRelayed(on: relay.base, by: server, at: now, into: &out)
+            } else {
+                wantConnection(to: server, into: &out)
+            }
         case .failed(let failure):
             out.trace.append(
                 .serverFailed(url: relay.server.url, base: relay.base.address, reason: "\(failure)"))

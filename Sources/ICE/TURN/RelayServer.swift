@@ -8,14 +8,33 @@ public struct RelayServer: Hashable, Sendable {
     public var credential: TURNCredential?
     /// Reached by a connection, which whoever drives the agent makes (`ICEEvent.relayConnectionWanted`).
     public var stream: RelayStream?
+    /// The connection leads through a proxy, which `address` is of.
+    public var tunnel: HTTPTunnel?
+    /// Another server sent us here (RFC 8489 §10): it is followed once.
+    var isRedirected = false
 
     public init(
-        url: String, address: TransportAddress, credential: TURNCredential? = nil, stream: RelayStream? = nil
+        url: String, address: TransportAddress, credential: TURNCredential? = nil, stream: RelayStream? = nil,
+        tunnel: HTTPTunnel? = nil
     ) {
         self.url = url
         self.address = address
         self.credential = credential
         self.stream = stream
+        self.tunnel = tunnel
+    }
+
+    /// The same service at another address.
+    func redirected(to other: TransportAddress) -> RelayServer {
+        var server = self
+        server.isRedirected = true
+        guard tunnel != nil else {
+            server.address = other
+            return server
+        }
+        server.tunnel?.host = "\(other.ip)"
+        server.tunnel?.port = other.port
+        return server
     }
 }
 

@@ -11,8 +11,6 @@ struct Relay: Sendable {
     var permitted: Set<IPAddress> = []
     /// Peers that a channel was asked for.
     var bound: Set<TransportAddress> = []
-    /// Whether a 300 led here; another is not followed.
-    var isRedirected = false
     var verifiedAt: Instant?
 
     var path: NetworkPath { NetworkPath(local: base.address, remote: server.address) }

@@ -204,12 +204,13 @@ extension PeerEngine {
         drainICE(at: now, into: &out)
     }
 
-    /// There is no connection to a TURN server, or none any more.
+    /// There is no connection to a TURN server, or none any more. Gives whether another is of use.
     public mutating func relayDisconnected(
         _ server: RelayServer, from base: TransportAddress?, reason: String, at now: Instant, into out: inout Output
-    ) {
-        ice.relayDisconnected(server, from: base, reason: reason, at: now, into: &iceOutput)
+    ) -> Bool {
+        let isWanted = ice.relayDisconnected(server, from: base, reason: reason, at: now, into: &iceOutput)
         drainICE(at: now, into: &out)
+        return isWanted
     }
 
     /// After `close` only relay servers are heard, until they have freed what they held.

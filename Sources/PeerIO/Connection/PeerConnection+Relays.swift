@@ -11,23 +11,24 @@ struct RelayLink {
     var attempt: Int
 }
 
-/// TURN servers over TCP and TLS: connected from an address that is gathered on, and again after a loss, 1 s and doubling
-/// to 60 s apart, until the connection is closed.
+/// TURN servers over TCP and TLS: connected from the addresses that are gathered on, one after another until one does; and
+/// again after a loss, 1 s and doubling to 60 s apart, until the connection is closed or the server or a proxy refuses us.
 extension PeerConnection: StreamConnectionOwner {
     static let connectLimit = Duration.seconds(10)
 
     func connect(to server: RelayServer, attempt: Int = 0) {
         guard !isClosing, !streams.values.contains(where: { $0.server == server }) else { return }
         let remote = server.address
-        let local = sockets.keys.map(\.ip).sorted().first {
-            $0.family == remote.ip.family && (!$0.isLoopback || remote.ip.isLoopback) && !$0.isLinkLocal
-        }
-        guard let local else {
-            return disconnected(server, from: nil, reason: "there is no address here to connect from", attempt: nil)
+        let locals = hostAddresses.filter { $0.reaches(remote.ip) }
+        guard !locals.isEmpty else {
+            return disconnected(
+                server, from: nil, reason: "there is no \(remote.ip.family.rawValue) address here to connect from",
+                attempt: nil)
         }
         do throws(SocketFailure) {
             let connection = try StreamConnection(
-                loop: loop, from: local, to: remote, tls: server.tls(engine.configuration.relayTrust))
+                loop: loop, from: locals[attempt % locals.count], to: remote, through: server.tunnel,
+                tls: server.tls(engine.configuration.relayTrust))
             streams[ObjectIdentifier(connection)] = RelayLink(
                 connection: connection, server: server, attempt: attempt)
             try connection.start(owner: self)
@@ -65,14 +66,19 @@ extension PeerConnection: StreamConnectionOwner {
         let wasOpen = sockets[connection.localAddress] === connection
         if wasOpen { sockets[connection.localAddress] = nil }
         disconnected(
-            link.server, from: wasOpen ? connection.localAddress : nil, reason: reason, attempt: link.attempt)
+            link.server, from: wasOpen ? connection.localAddress : nil, reason: reason,
+            attempt: connection.isRefused ? nil : link.attempt)
     }
 
     private func disconnected(
         _ server: RelayServer, from address: TransportAddress?, reason: String, attempt: Int?
     ) {
-        turn { $0.relayDisconnected(server, from: address, reason: reason, at: $1, into: &$2) }
-        guard let attempt, !isClosing else { return }
+        if let attempt, address == nil, attempt + 1 < hostAddresses.count(where: { $0.reaches(server.address.ip) }) {
+            return connect(to: server, attempt: attempt + 1)
+        }
+        var isWanted = false
+        turn { isWanted = $0.relayDisconnected(server, from: address, reason: reason, at: $1, into: &$2) }
+        guard let attempt, isWanted, !isClosing else { return }
         let wait = Duration.seconds(min(60, 1 << min(attempt, 6)))
         Task { [weak self] in
             try? await Task.sleep(for: wait)
@@ -87,8 +93,16 @@ extension PeerConnection: StreamConnectionOwner {
     }
 }
 
+extension IPAddress {
+    /// Whether it is worth connecting from it to a server.
+    public func reaches(_ server: IPAddress) -> Bool {
+        family == server.family && (!isLoopback || server.isLoopback) && !isLinkLocal
+    }
+}
+
 extension RelayServer {
-    fileprivate func tls(_ trust: TLSTrust) -> TLSStream.Configuration? {
+    /// What TLS is asked for on the way to it; `nil` where there is none.
+    public func tls(_ trust: TLSTrust) -> TLSStream.Configuration? {
         guard case .tls(let host) = stream else { return nil }
         return TLSStream.Configuration(
             host: host, isAddress: IPAddress(host) != nil, authorities: trust.authorities,

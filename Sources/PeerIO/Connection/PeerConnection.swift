@@ -29,6 +29,8 @@ public actor PeerConnection {
     /// Names of the interfaces there are sockets on: `.local` names are asked for on these.
     private var interfaceNames: [String] = []
     private var multicastResolver: MulticastResolver?
+    /// The addresses that are gathered on, best first.
+    private(set) var hostAddresses: [IPAddress] = []
     /// Set by `close`: no connection is made any more.
     private(set) var isClosing = false
     private let waiting = Atomic<Int>(0)
@@ -62,6 +64,7 @@ public actor PeerConnection {
             precondition(binding.socket.loop === loop, "a connection's sockets are on its loop")
             try binding.socket.start(owner: self)
             sockets[binding.socket.localAddress] = binding.socket
+            hostAddresses.append(binding.socket.localAddress.ip)
             ufrags = []
             if !interfaceNames.contains(binding.interfaceName) { interfaceNames.append(binding.interfaceName) }
             bases.append(

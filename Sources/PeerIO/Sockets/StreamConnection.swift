@@ -4,7 +4,7 @@ import Glibc
 import ICE
 import Primitives
 
-/// Who waits for a connection to a TURN server. On the loop's thread.
+/// Who waits for a connection to a STUN or TURN server. On the loop's thread.
 public protocol StreamConnectionOwner: UDPSocketOwner {
     /// The connection stands: messages may pass.
     func opened(_ connection: StreamConnection)
@@ -12,11 +12,13 @@ public protocol StreamConnectionOwner: UDPSocketOwner {
     func ended(_ connection: StreamConnection, reason: String)
 }
 
-/// A TCP or TLS connection to a TURN server that looks like a socket: a message a datagram (RFC 8656 §12.5, §6).
+/// A TCP or TLS connection to a STUN or TURN server that looks like a socket: a message a datagram (RFC 8489 §6.2.2,
+/// RFC 8656 §12.5). It may lead through an HTTP proxy, which is asked for the server first (`HTTPTunnel`).
 ///
-///     connecting ── writable ──► securing (TLS) ── handshake ──► open ── end of stream, error ──► ended
-///         └───────────────── no TLS ───────────────────────────►  │
-///                                                                 └── close ──► draining ──► closed
+///     connecting ── writable ──► tunnelling ── 2xx ──► securing ── handshake ──► open ──► ended
+///                                (a proxy)             (TLS)
+///
+/// Steps that are not wanted are passed over. The end of the stream, an error or `close` ends it from anywhere.
 ///
 /// What does not fit into the kernel's buffer waits here, up to `sendLimit`; what is over that is dropped, whole messages
 /// at a time, for late media is worth less than none, and what is asked for (permissions, refreshes) is small and repeated
@@ -26,6 +28,7 @@ public protocol StreamConnectionOwner: UDPSocketOwner {
 public final class StreamConnection: MediaSocket, @unchecked Sendable {
     private enum State {
         case connecting
+        case tunnelling
         case securing
         case open
         case ended
@@ -38,6 +41,9 @@ public final class StreamConnection: MediaSocket, @unchecked Sendable {
     public let loop: IOLoop
     public let localAddress: TransportAddress
     public let remoteAddress: TransportAddress
+    /// What a proxy is asked for; `remoteAddress` is the proxy's then.
+    private let tunnel: HTTPTunnel?
+    private var answer: HTTPTunnelAnswer?
     private let tls: TLSStream?
     private var state = State.connecting
     private var descriptor: Int32
@@ -52,12 +58,15 @@ public final class StreamConnection: MediaSocket, @unchecked Sendable {
 
     public var counters: UDPSocketCounters { counted }
     public var isOpen: Bool { state == .open }
+    /// It ended for a reason that asking again does not mend, and may make worse.
+    public private(set) var isRefused = false
 
     /// Begins to connect, from an address of ours.
     public init(
-        loop: IOLoop, from local: IPAddress, to remote: TransportAddress, tls: TLSStream.Configuration?
+        loop: IOLoop, from local: IPAddress, to remote: TransportAddress, through tunnel: HTTPTunnel? = nil,
+        tls: TLSStream.Configuration?
     ) throws(SocketFailure) {
-        let subject = "\(tls == nil ? "TCP" : "TLS") connection to \(remote)"
+        let subject = "\(tls == nil ? "TCP" : "TLS") connection to \(tunnel == nil ? "" : "the proxy at ")\(remote)"
         let descriptor = postern_tcp_open(local.family.number)
         guard descriptor >= 0 else { throw SocketFailure(code: -descriptor, call: "socket", subject: subject) }
         var address = postern_address.none
@@ -83,6 +92,8 @@ public final class StreamConnection: MediaSocket, @unchecked Sendable {
         self.descriptor = descriptor
         localAddress = address.transportAddress
         remoteAddress = remote
+        self.tunnel = tunnel
+        answer = tunnel.map(HTTPTunnelAnswer.init)
     }
 
     deinit { if descriptor >= 0 { _ = Glibc.close(descriptor) } }
@@ -135,15 +146,16 @@ extension StreamConnection: LoopSource {
         if state == .connecting {
             let error = postern_take_error(descriptor)
             guard error == 0 else {
-                return end("\(errorName(error)), \(errorText(error))")
+                let proxy = tunnel == nil ? "" : "the proxy at \(remoteAddress): "
+                return end("\(proxy)\(errorName(error)), \(errorText(error))")
             }
             guard readiness.contains(.write) else { return }
-            state = tls == nil ? .open : .securing
-            if state == .open {
-                watch()
-                owner?.opened(self)
+            if let tunnel {
+                state = .tunnelling
+                output += tunnel.request
+                flush()
             } else {
-                secure()
+                begin()
             }
         }
         if readiness.contains(.write) { flush() }
@@ -153,6 +165,14 @@ extension StreamConnection: LoopSource {
     public func loopStopped() {
         registration = nil
         finish()
+    }
+
+    /// The way to the server is open.
+    private func begin() {
+        state = tls == nil ? .open : .securing
+        guard state == .open else { return secure() }
+        watch()
+        owner?.opened(self)
     }
 
     private func secure() {
@@ -175,7 +195,7 @@ extension StreamConnection: LoopSource {
 
     private func receive() {
         for _ in 0..<Self.readsPerTurn {
-            guard state == .securing || state == .open else { return }
+            guard state != .connecting, state != .ended else { return }
             var count = 0
             let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, used in
                 count = unsafe postern_stream_read(descriptor, buffer.baseAddress, buffer.count)
@@ -187,7 +207,7 @@ extension StreamConnection: LoopSource {
                 return end("\(errorName(code)), \(errorText(code))")
             }
             guard count > 0 else {
-                return end(state == .open ? "the server closed the connection" : "the server ended the TLS handshake")
+                return end(closed)
             }
             counted.bytesReceived += count
             take(bytes)
@@ -195,7 +215,16 @@ extension StreamConnection: LoopSource {
         }
     }
 
+    private var closed: String {
+        switch state {
+        case .connecting, .tunnelling: "the proxy closed the connection"
+        case .securing: "the server ended the TLS handshake"
+        case .open, .ended: "the server closed the connection"
+        }
+    }
+
     private func take(_ bytes: [UInt8]) {
+        guard state != .tunnelling else { return pass(bytes) }
         guard let tls else { return cut(bytes) }
         do throws(TLSStream.Failure) {
             try tls.receive(bytes)
@@ -208,7 +237,22 @@ extension StreamConnection: LoopSource {
         } catch {
             return end(error.description)
         }
-        if tls.hasEnded { end("the server closed the connection") }
+        // Keys may have been changed, which is answered.
+        output += tls.takeOutput()
+        if tls.hasEnded { end(closed) } else if sent < output.count { flush() }
+    }
+
+    /// What the proxy says, and what came with it.
+    private func pass(_ bytes: [UInt8]) {
+        do throws(HTTPTunnelFailure) {
+            guard let rest = try answer?.receive(bytes) else { return }
+            answer = nil
+            begin()
+            if !rest.isEmpty, state == .securing || state == .open { take(rest) }
+        } catch {
+            isRefused = error.isFinal
+            end(error.description)
+        }
     }
 
     private func cut(_ bytes: [UInt8]) {
@@ -217,11 +261,11 @@ extension StreamConnection: LoopSource {
             let path = NetworkPath(local: localAddress, remote: remoteAddress)
             while let message = try framing.next() {
                 batch.datagrams.append(Datagram(bytes: message, path: path))
-                batch.trafficClasses.append(0)
+                batch.trafficClasses.append(0 as UInt8)
                 counted.datagramsReceived += 1
             }
         } catch {
-            return end("what the server sends is no TURN (\(error))")
+            return end("what the server sends is no STUN (\(error))")
         }
         guard !batch.isEmpty else { return }
         batch.arrival = loop.now

@@ -5,7 +5,10 @@ import Endpoint
 struct NetworkFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "A STUN or TURN server, stun:HOST:PORT or turn:HOST:PORT. Repeatable; Docs/turn.md.", valueName: "url"))
+            """
+            A STUN or TURN server: stun:HOST:PORT, turn:HOST:PORT, over TCP with ?transport=tcp, over TLS stuns: and turns:. \
+            Repeatable; Docs/turn.md.
+            """, valueName: "url"))
     var iceServer: [String] = []
 
     @Option(
@@ -32,6 +35,18 @@ struct NetworkFlags: ParsableArguments {
 
     @Flag(help: "Trust any certificate for turns:.")
     var turnInsecure = false
+
+    @Option(
+        help: ArgumentHelp("Relayed addresses to ask TURN servers for: ipv4, ipv6 or both.", valueName: "family"))
+    var relayFamily: String = "ipv4"
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            An HTTP proxy that servers over TCP and TLS are reached through (CONNECT): http://HOST:PORT, with USER:PASSWORD@ \
+            or USER@ and POSTERN_PROXY_PASSWORD where it asks for them.
+            """, valueName: "url"))
+    var proxy: String?
 
     @Option(
         help: ArgumentHelp(
@@ -124,6 +139,8 @@ extension CallOptions {
             try network.setTURNLogin(
                 user: flags.turnUser, passwordFile: flags.turnPasswordFile, secretFile: flags.turnSecretFile)
             for text in flags.peerSeenAs { try network.addRelayPeer(text) }
+            try network.setRelayFamilies(flags.relayFamily)
+            if let proxy = flags.proxy { try network.setProxy(proxy) }
             try network.setRelayTrust(authorities: flags.turnCa, isInsecure: flags.turnInsecure)
             try network.setFilters(
                 family: flags.addressFamily, subnets: flags.subnet, policy: flags.icePolicy)

@@ -82,7 +82,7 @@ static inline int postern_X509_add_extension(X509 *certificate, int nid, const c
 static inline void postern_SSL_CTX_set_stream_versions(SSL_CTX *context) {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
 }
 
 static inline int postern_SSL_set_server_name(SSL *ssl, const char *name) {

@@ -1,10 +1,38 @@
 import Foundation
 import Testing
 
-/// Where a coturn of the tests listens: UDP and TCP, and TLS.
+/// Where a coturn of the tests listens: UDP and TCP, and TLS, and its console.
 struct TURNPorts: Sendable {
     var plain: UInt16
     var secure: UInt16
+    var console: UInt16
+
+    /// How many allocations it has, as its own console says.
+    func sessions(_ scratch: Scratch) async throws -> Int? {
+        let source = """
+            import socket
+            with socket.create_connection(("127.0.0.1", \(console)), 5) as console:
+                def until(end):
+                    text = b""
+                    while end not in text and (more := console.recv(4096)):
+                        text += more
+                    return text.decode()
+                until(b"password:"); console.sendall(b"peek\\r\\n")
+                until(b"> "); console.sendall(b"ps\\r\\n")
+                print(until(b"Total sessions: ").split("Total sessions: ")[1][0])
+            """
+        let ended = await (try Program(tool("python3"), ["-c", source], scratch: scratch)).ended(within: 15)
+        return Int(ended.output.trimmingCharacters(in: .whitespacesAndNewlines))
+    }
+
+    /// Waits until it has none any more, which it may take a moment to notice.
+    func areFreed(_ scratch: Scratch) async throws -> Bool {
+        for _ in 0..<20 {
+            if try await sessions(scratch) == 0 { return true }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        return false
+    }
 }
 
 /// Runs `body` beside Debian's coturn on the loopback interface, and gives the server's log. Where there is a `cert.pem` in
@@ -12,8 +40,8 @@ struct TURNPorts: Sendable {
 func withTURNServer(
     _ scratch: Scratch, _ arguments: [String], _ body: (TURNPorts) async throws -> Void
 ) async throws -> String {
-    let plain = UInt16.random(in: 20_000...24_999)
-    let ports = TURNPorts(plain: plain, secure: plain + 5_000)
+    let plain = UInt16.random(in: 15_000...19_999)
+    let ports = TURNPorts(plain: plain, secure: plain + 5_000, console: plain + 10_000)
     let log = scratch.file("turnserver-\(plain).log")
     func text() -> String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
     let hasTLS = FileManager.default.fileExists(atPath: scratch.file("cert.pem"))
@@ -21,8 +49,9 @@ func withTURNServer(
         tool("turnserver"),
         [
             "-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "-p", "\(ports.plain)",
-            "--tls-listening-port=\(ports.secure)", "--realm=example.org", "--allow-loopback-peers", "--no-cli",
-            "--no-dtls", "--simple-log", "-v", "--log-file=\(log)", "--pidfile=\(scratch.file("pid"))",
+            "--tls-listening-port=\(ports.secure)", "--realm=example.org", "--allow-loopback-peers",
+            "--cli-ip=127.0.0.1", "--cli-port=\(ports.console)", "--cli-password=peek", "--no-dtls", "--simple-log",
+            "-v", "--log-file=\(log)", "--pidfile=\(scratch.file("pid"))",
             "--userdb=\(scratch.file("db-\(plain)"))", "--min-port=30000", "--max-port=39999",
         ]
             + (hasTLS ? ["--cert=\(scratch.file("cert.pem"))", "--pkey=\(scratch.file("key.pem"))"] : ["--no-tls"])
