@@ -190,7 +190,7 @@ import Testing
                 offerer: ["--send", "test", "--duration", "3", "--udp-port", "\(ports.console + 1)"] + relay,
                 answerer: ["--record", scratch.file("out.webm"), "--udp-port", "\(ports.console + 2)"] + relay,
                 scratch: scratch)
-            #expect(call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\(call.answerer.errors)")
+            for side in [call.offerer, call.answerer] { #expect(side.status == 0, "\(side.errors)") }
             let lines = call.fromOfferer.filter { $0.contains("typ ") }
             #expect(!lines.isEmpty && lines.allSatisfy { $0.contains("typ relay") }, "\(lines)")
             #expect(try await ports.areFreed(scratch))
