@@ -68,7 +68,9 @@ import Testing
         for text in [checked.output, checked.errors, scratch.text("turn.log")] { #expect(!text.contains("hush-4711")) }
         // But for the wrong password it has no complaint.
         for line in scratch.text("turn.log").split(separator: "\n") where !line.contains("check_stun_auth") {
-            for word in ["Unknown", "Bad configuration", "ERROR", "WARNING"] { #expect(!line.contains(word), "\(line)") }
+            for word in ["Unknown", "Bad configuration", "ERROR", "WARNING"] {
+                #expect(!line.contains(word), "\(line)")
+            }
         }
     }
 
