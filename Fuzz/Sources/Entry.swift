@@ -30,6 +30,7 @@ let parsers: [String: @Sendable ([UInt8]) -> Void] = [
     "stun": fuzzSTUN,
     "turn": fuzzTURN,
     "frames": fuzzFrames,
+    "proxy": fuzzHTTPTunnel,
     "sdp": fuzzSDP,
     "candidate": fuzzCandidate,
     "address": fuzzAddress,

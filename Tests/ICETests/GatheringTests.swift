@@ -248,4 +248,24 @@ import Testing
         #expect(gathering.candidates.map(\.address) == [address("192.0.2.2:4000")])
         #expect(gathering.agent.localCandidates.count == 2)
     }
+
+    /// A socket beside one that calls share: TURN servers are reached from it, and nothing is told of it.
+    @Test func aBaseForRelaysIsNoCandidateAndTheOnlyOneThatRelaysAreAskedFrom() throws {
+        for isShared in [true, false] {
+            var gathering = Gathering {
+                $0.relayServers = [RelayServer(url: "turn:turn.example.org", address: address("203.0.113.60:3478"))]
+            }
+            let bases = [
+                LocalBase(address: address("192.0.2.1:4000")),
+                LocalBase(address: address("192.0.2.1:4001"), isForRelays: isShared),
+            ]
+            gathering.agent.gather(bases: bases, at: .zero, into: &gathering.out)
+            #expect(gathering.candidates.map(\.address) == (isShared ? [bases[0].address] : bases.map(\.address)))
+            func asked(_ server: String) -> [TransportAddress] {
+                gathering.out.datagrams.filter { $0.path.remote == address(server) }.map(\.path.local)
+            }
+            #expect(asked("203.0.113.60:3478") == (isShared ? [bases[1].address] : bases.map(\.address)))
+            #expect(asked("203.0.113.50:3478") == (isShared ? [bases[0].address] : bases.map(\.address)))
+        }
+    }
 }

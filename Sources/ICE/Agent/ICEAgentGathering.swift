@@ -39,13 +39,15 @@ extension ICEAgent {
 
     mutating func gather(on bases: [LocalBase], at now: Instant, into out: inout Output) {
         setGatheringState(.gathering, into: &out)
+        var own = bases.filter { !$0.isForRelays }
         if configuration.policy != .relay {
-            for base in bases { announceHost(base, into: &out) }
+            for base in own { announceHost(base, into: &out) }
         }
         // Servers are asked over UDP; a TCP listener's address outside is the mapping's to know.
         let bases = bases.filter { $0.transport == .udp }
+        own.removeAll { $0.transport.isTCP }
         if configuration.policy == .all {
-            gatherer.start(bases, withMappedServers(into: &out), random: &context.random, at: now)
+            gatherer.start(own, withMappedServers(into: &out), random: &context.random, at: now)
         }
         gatherRelayed(on: bases, at: now, into: &out)
         gatherer.advance(to: now, configuration, random: &context.random, into: &out)
@@ -123,7 +125,7 @@ extension ICEAgent {
         begin(at: now, into: &out)
         mapping = new
         if gatheringState != .new, configuration.policy != .relay {
-            for base in bases { announceHost(base, into: &out) }
+            for base in bases where !base.isForRelays { announceHost(base, into: &out) }
         }
         settle(at: now, into: &out)
     }

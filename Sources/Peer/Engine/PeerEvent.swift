@@ -41,6 +41,8 @@ public enum PeerEvent: Sendable {
     case connectionWanted(NetworkPath)
     /// A connection, being made or standing, made or accepted, is to be closed.
     case connectionUnwanted(NetworkPath)
+    /// A TURN server is reached by TCP or TLS: a connection is to be made (`relayConnected`, `relayDisconnected`).
+    case relayConnectionWanted(RelayServer)
     /// A candidate came under a `.local` name (RFC 6762): look it up and tell `resolveRemoteName`.
     case nameResolutionWanted(String)
     /// The other side said goodbye for a stream (RTCP BYE).
@@ -68,10 +70,10 @@ public enum FailureReason: Hashable, Sendable {
 }
 
 extension PeerEvent {
-    /// Whether a TCP connection is wanted, or wanted no longer.
+    /// Whether a connection is wanted, to the other side or a TURN server, or wanted no longer.
     public var isConnectionWish: Bool {
         switch self {
-        case .connectionWanted, .connectionUnwanted: true
+        case .connectionWanted, .connectionUnwanted, .relayConnectionWanted: true
         default: false
         }
     }

@@ -35,17 +35,22 @@ public struct StreamBinding: @unchecked Sendable {
 extension PeerConnection: TCPListenerOwner {
     func start(_ bindings: [StreamBinding]) throws(SocketFailure) {
         for binding in bindings {
+            let ip = binding.base.address.ip
+            if !hostAddresses.contains(ip) { hostAddresses.append(ip) }
             guard case .passive(let share) = binding.kind else { continue }
             precondition(share.loop === loop, "a connection's listeners are on its loop")
             try share.start(owner: self)
             listeners.append(share)
+            ufrags = []
         }
     }
 
+    /// Makes and closes connections, those to TURN servers among them.
     func carryOut(_ wishes: [PeerEvent]) {
         for wish in wishes {
             switch wish {
             case .connectionWanted(let path): connect(path)
+            case .relayConnectionWanted(let server): connect(to: server)
             case .connectionUnwanted(let path): connections.removeValue(forKey: path)?.close()
             default: break
             }
