@@ -5,7 +5,7 @@ import Primitives
 /// What a call gathers on: UDP sockets, listeners, addresses to connect from.
 struct CallSockets {
     var datagrams: [SocketBinding]
-    var streams: [StreamBinding]
+    var streams: [ConnectionBinding]
 
     func close() {
         for binding in datagrams { binding.socket.close() }
@@ -27,22 +27,22 @@ extension CallSession {
         return sockets
     }
 
-    private func openStreams(on loop: IOLoop, addresses: [HostAddress]) throws -> [StreamBinding] {
+    private func openStreams(on loop: IOLoop, addresses: [HostAddress]) throws -> [ConnectionBinding] {
         let network = options.network
-        var bindings: [StreamBinding] = []
+        var bindings: [ConnectionBinding] = []
         // A link-local address needs its interface with every connection; TCP has better ones to use.
         for (index, address) in addresses.filter({ !$0.ip.isLinkLocal }).enumerated() {
             let preference = UInt16(clamping: 65_535 - index * 256)
             if network.iceTCP.isActive {
                 bindings.append(
-                    StreamBinding(.active(address.ip), interfaceName: address.interfaceName, preference: preference))
+                    ConnectionBinding(.active(address.ip), interfaceName: address.interfaceName, preference: preference))
             }
             guard network.iceTCP.isPassive else { continue }
             do {
                 let share = try SocketSupply.process.listener(
                     loop: loop, on: address.ip, portChoice(for: address, flag: "--tcp-port", exactly: network.tcpPort))
                 bindings.append(
-                    StreamBinding(.passive(share), interfaceName: address.interfaceName, preference: preference))
+                    ConnectionBinding(.passive(share), interfaceName: address.interfaceName, preference: preference))
                 reporter.log(.debug, "tcp \(share.localAddress)")
             } catch {
                 for case .passive(let share) in bindings.map(\.kind) { share.close() }

@@ -3,7 +3,7 @@ import Peer
 import Primitives
 
 /// What a connection gathers on for ICE-TCP (RFC 6544): a share of a listener, or an address to connect from.
-public struct StreamBinding: @unchecked Sendable {
+public struct ConnectionBinding: @unchecked Sendable {
     // A share is started, and from then on used, on its loop's thread only.
     public enum Kind {
         case passive(TCPListenerShare)
@@ -33,7 +33,7 @@ public struct StreamBinding: @unchecked Sendable {
 
 /// TCP connections of ICE: made when the engine wants one, taken from listeners, both known by their paths.
 extension PeerConnection: TCPListenerOwner {
-    func start(_ bindings: [StreamBinding]) throws(SocketFailure) {
+    func start(_ bindings: [ConnectionBinding]) throws(SocketFailure) {
         for binding in bindings {
             let ip = binding.base.address.ip
             if !hostAddresses.contains(ip) { hostAddresses.append(ip) }

@@ -60,7 +60,7 @@ public actor PeerConnection {
     // MARK: Sockets
 
     /// Takes over opened sockets and listeners, reads them from now on and gathers candidates on them.
-    public func gather(on bindings: [SocketBinding], streams: [StreamBinding] = []) throws(SocketFailure) {
+    public func gather(on bindings: [SocketBinding], streams: [ConnectionBinding] = []) throws(SocketFailure) {
         timer = timer ?? loop.timer(for: self)
         var bases: [LocalBase] = []
         for binding in bindings {
