@@ -26,6 +26,13 @@ import Testing
             agent.gather(bases: bases, at: now, into: &out)
         }
 
+        mutating func gather(_ bases: [LocalBase]) { agent.gather(bases: bases, at: .zero, into: &out) }
+
+        /// The bases that a server was asked from.
+        func asked(_ server: String) -> [TransportAddress] {
+            out.datagrams.filter { $0.path.remote == address(server) }.map(\.path.local)
+        }
+
         var candidates: [Candidate] {
             out.events.compactMap { if case .localCandidate(let candidate) = $0 { candidate } else { nil } }
         }
@@ -259,13 +266,10 @@ import Testing
                 LocalBase(address: address("192.0.2.1:4000")),
                 LocalBase(address: address("192.0.2.1:4001"), isForRelays: isShared),
             ]
-            gathering.agent.gather(bases: bases, at: .zero, into: &gathering.out)
+            gathering.gather(bases)
             #expect(gathering.candidates.map(\.address) == (isShared ? [bases[0].address] : bases.map(\.address)))
-            func asked(_ server: String) -> [TransportAddress] {
-                gathering.out.datagrams.filter { $0.path.remote == address(server) }.map(\.path.local)
-            }
-            #expect(asked("203.0.113.60:3478") == (isShared ? [bases[1].address] : bases.map(\.address)))
-            #expect(asked("203.0.113.50:3478") == (isShared ? [bases[0].address] : bases.map(\.address)))
+            #expect(gathering.asked("203.0.113.60:3478") == (isShared ? [bases[1].address] : bases.map(\.address)))
+            #expect(gathering.asked("203.0.113.50:3478") == (isShared ? [bases[0].address] : bases.map(\.address)))
         }
     }
 }
