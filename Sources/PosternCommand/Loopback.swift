@@ -48,7 +48,8 @@ struct Loopback: AsyncParsableCommand {
         }
         if network.udpPort != nil || network.tcpPort != nil || network.iceLite {
             throw ValidationError(
-                "--udp-port, --tcp-port and --ice-lite are for one of two peers, not for both: use them with postern call")
+                "--udp-port, --tcp-port and --ice-lite are for one of two peers, not for both: use them with postern call"
+            )
         }
         if virtual, network.iceTcp != nil || network.iceTransport != "all" {
             throw ValidationError(

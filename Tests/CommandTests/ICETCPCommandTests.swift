@@ -34,10 +34,12 @@ import Testing
         let reports = [scratch.file("offerer.json"), scratch.file("answerer.json")]
         let call = try await PipedCall.run(
             offerer: [
-                "--send", "test", "--duration", "2", "--interface", "lo", "--ice-transport", "tcp", "--report", reports[0],
+                "--send", "test", "--duration", "2", "--interface", "lo", "--ice-transport", "tcp", "--report",
+                reports[0],
             ] + (offererListens ? listening : connecting),
             answerer: [
-                "--record", scratch.file("out.webm"), "--interface", "lo", "--ice-transport", "tcp", "--report", reports[1],
+                "--record", scratch.file("out.webm"), "--interface", "lo", "--ice-transport", "tcp", "--report",
+                reports[1],
             ] + (offererListens ? connecting : listening), scratch: scratch)
         #expect(
             call.offerer.status == 0 && call.answerer.status == 0, "\(call.offerer.errors)\n\(call.answerer.errors)")
@@ -55,7 +57,8 @@ import Testing
         let call = try await PipedCall.run(
             offerer: ["--send", "test", "--duration", "2", "--interface", "lo", "--address-family", "ipv4"],
             answerer: [
-                "--record", scratch.file("out.webm"), "--interface", "lo", "--address-family", "ipv4", "--ice-tcp", "passive",
+                "--record", scratch.file("out.webm"), "--interface", "lo", "--address-family", "ipv4", "--ice-tcp",
+                "passive",
                 "--report", report,
             ], scratch: scratch,
             rewriting: { line, _ in
@@ -69,9 +72,12 @@ import Testing
     @Test func nobodyWhoConnectsIsNamedByThePort() async throws {
         let report = scratch.file("report.json")
         let call = try await PipedCall.run(
-            offerer: ["--send", "test", "--duration", "2", "--interface", "lo", "--ice-tcp", "off", "--setup-timeout", "6s"],
+            offerer: [
+                "--send", "test", "--duration", "2", "--interface", "lo", "--ice-tcp", "off", "--setup-timeout", "6s",
+            ],
             answerer: [
-                "--record", scratch.file("out.webm"), "--interface", "lo", "--address-family", "ipv4", "--ice-transport",
+                "--record", scratch.file("out.webm"), "--interface", "lo", "--address-family", "ipv4",
+                "--ice-transport",
                 "tcp", "--setup-timeout", "4s", "--report", report,
             ], scratch: scratch)
         #expect(call.answerer.status == 20, "\(call.answerer.errors)")

@@ -7,11 +7,12 @@ import Testing
 
 /// What the options about TCP come to, and what reports say of a path.
 @Suite struct ICETCPOptionsTests {
-    @Test(arguments: [
-        (nil, nil, "all", ICETCPMode.active), (nil, "30008", "all", .both), (nil, nil, "tcp", .both),
-        (nil, nil, "udp", .off), ("passive", nil, "all", .passive), ("passive", "30008", "tcp", .passive),
-        ("off", nil, "all", .off), ("active", nil, "tcp", .active),
-    ] as [(String?, String?, String, ICETCPMode)])
+    @Test(
+        arguments: [
+            (nil, nil, "all", ICETCPMode.active), (nil, "30008", "all", .both), (nil, nil, "tcp", .both),
+            (nil, nil, "udp", .off), ("passive", nil, "all", .passive), ("passive", "30008", "tcp", .passive),
+            ("off", nil, "all", .off), ("active", nil, "tcp", .active),
+        ] as [(String?, String?, String, ICETCPMode)])
     func whatIsSaidAndWhatFollows(mode: String?, port: String?, transport: String, result: ICETCPMode) throws {
         var options = NetworkOptions()
         try options.setStreams(mode: mode, port: port, transport: transport)
@@ -32,7 +33,8 @@ import Testing
 
     private func path(_ port: UInt16, _ ip: UInt32 = 0xC000_0283) -> NetworkPath {
         NetworkPath(
-            local: TransportAddress(IPAddress(v4: 0xC000_0285), 30_008), remote: TransportAddress(IPAddress(v4: ip), port))
+            local: TransportAddress(IPAddress(v4: 0xC000_0285), 30_008),
+            remote: TransportAddress(IPAddress(v4: ip), port))
     }
 
     private func journal(moves: [(NetworkPath, NetworkPath)]) -> CallJournal {

@@ -7,7 +7,8 @@ import Testing
 @Suite struct TCPCandidateTests {
     // RFC 6544 §4.2
     @Test(arguments: [
-        (CandidateType.host, CandidateTransport.tcpActive, 6), (.host, .tcpPassive, 4), (.host, .tcpSimultaneousOpen, 2),
+        (CandidateType.host, CandidateTransport.tcpActive, 6), (.host, .tcpPassive, 4),
+        (.host, .tcpSimultaneousOpen, 2),
         (.relayed, .tcpActive, 6), (.relayed, .tcpPassive, 4), (.peerReflexive, .tcpActive, 4),
         (.peerReflexive, .tcpPassive, 2), (.serverReflexive, .tcpSimultaneousOpen, 6),
         (.serverReflexive, .tcpActive, 4), (.serverReflexive, .tcpPassive, 2),
@@ -36,7 +37,8 @@ import Testing
         var out = ICEAgent.Output()
         agent.gather(bases: bases, at: .zero, into: &out)
         agent.setRemoteDescription(
-            credentials: ICECredentials(ufrag: "remote", password: "passwordpasswordpassword"), isLite: false, at: .zero,
+            credentials: ICECredentials(ufrag: "remote", password: "passwordpasswordpassword"), isLite: false,
+            at: .zero,
             into: &out)
         return (agent, out)
     }
@@ -99,7 +101,8 @@ import Testing
         var out = ICEAgent.Output()
         agent.gather(bases: [sockets[1], sockets[2]], at: .zero, into: &out)
         agent.setRemoteDescription(
-            credentials: ICECredentials(ufrag: "remote", password: "passwordpasswordpassword"), isLite: false, at: .zero,
+            credentials: ICECredentials(ufrag: "remote", password: "passwordpasswordpassword"), isLite: false,
+            at: .zero,
             into: &out)
         agent.addRemoteCandidate(
             Candidate(
@@ -189,11 +192,18 @@ import Testing
         #expect(!agent.pairs.contains { $0.path == accepted(6_000) })
     }
 
-    @Test func anAcceptedConnectionThatEndsTakesItsPairAlong() throws {
+    @Test func thePairOfAnAcceptedConnectionThatEndedIsNeverCheckedAgain() throws {
         var (agent, out, _) = try connecting()
         agent.receive(Datagram(bytes: request(agent), path: accepted(6_000)), at: .zero, into: &out)
         agent.disconnected(accepted(6_000), reason: "closed", at: .zero + .seconds(1), into: &out)
-        #expect(!agent.pairs.contains { $0.path == accepted(6_000) })
+        #expect(agent.pairs.first { $0.path == accepted(6_000) }?.state == .failed)
+        let ended = out.datagrams.count
+        for _ in 0..<200 {
+            guard let due = agent.deadline else { break }
+            agent.advance(to: due, into: &out)
+        }
+        #expect(!out.datagrams[ended...].contains { $0.path == accepted(6_000) })
+        #expect(!out.events.contains(.connectionWanted(accepted(6_000))))
     }
 
     @Test func acceptedConnectionsAreBounded() throws {

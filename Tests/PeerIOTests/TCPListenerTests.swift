@@ -70,7 +70,9 @@ import Testing
         }
     }
 
-    private func rig(_ owner: Owner, _ change: (inout ConnectionReception.Limits) -> Void = { _ in }) async throws -> Rig {
+    private func rig(_ owner: Owner, _ change: (inout ConnectionReception.Limits) -> Void = { _ in }) async throws
+        -> Rig
+    {
         let loop = try IOLoop(name: "test")
         var limits = ConnectionReception.Limits()
         change(&limits)

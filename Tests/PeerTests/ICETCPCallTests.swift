@@ -33,7 +33,9 @@ import Testing
     private func transport(_ bench: BoundaryBench, _ call: Int = 0, _ side: Side = .right) -> PathTransport? {
         bench[call, side].engine.statistics(at: bench.now).objects(of: .candidatePair)
             .first { $0["nominated"] == .bool(true) }
-            .flatMap { pair in if case .string(let text)? = pair["path"] { text.hasPrefix("tcp ") ? .tcp : .udp } else { nil } }
+            .flatMap { pair in
+                if case .string(let text)? = pair["path"] { text.hasPrefix("tcp ") ? .tcp : .udp } else { nil }
+            }
     }
 
     // MARK: S14
@@ -209,7 +211,11 @@ import Testing
         let pairs = bench[0, .left].engine.statistics(at: bench.now).objects(of: .candidatePair)
         #expect(
             pairs.contains {
-                if case .string(let text)? = $0["lastEvent"] { text.contains("refused") || text.contains("reset") } else { false }
+                if case .string(let text)? = $0["lastEvent"] {
+                    text.contains("refused") || text.contains("reset")
+                } else {
+                    false
+                }
             })
         bench.insideStreams.tcp.listen(on: BoundaryBench.listener)
         try bench.connect(within: .seconds(6))

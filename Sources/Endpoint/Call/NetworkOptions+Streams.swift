@@ -30,7 +30,8 @@ extension NetworkOptions {
         self.transports = transports
         if let port {
             guard let number = UInt16(port), number > 0 else {
-                throw NetworkOptionError(description: "--tcp-port \(port): write one port from 1 to 65535, such as 30008")
+                throw NetworkOptionError(
+                    description: "--tcp-port \(port): write one port from 1 to 65535, such as 30008")
             }
             tcpPort = number
         }
@@ -41,7 +42,8 @@ extension NetworkOptions {
             iceTCP = chosen
             if tcpPort != nil, !chosen.isPassive {
                 throw NetworkOptionError(
-                    description: "--tcp-port \(tcpPort ?? 0) is where connections are accepted, and --ice-tcp \(mode) accepts "
+                    description:
+                        "--tcp-port \(tcpPort ?? 0) is where connections are accepted, and --ice-tcp \(mode) accepts "
                         + "none: write --ice-tcp passive or both")
             }
         } else {

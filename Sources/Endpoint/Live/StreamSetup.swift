@@ -35,7 +35,8 @@ extension CallSession {
             let preference = UInt16(clamping: 65_535 - index * 256)
             if network.iceTCP.isActive {
                 bindings.append(
-                    ConnectionBinding(.active(address.ip), interfaceName: address.interfaceName, preference: preference))
+                    ConnectionBinding(.active(address.ip), interfaceName: address.interfaceName, preference: preference)
+                )
             }
             guard network.iceTCP.isPassive else { continue }
             do {

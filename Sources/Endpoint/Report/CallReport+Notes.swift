@@ -40,7 +40,8 @@ extension CallJournal {
             return "the peer moved \(last.from.remote) -> \(last.to.remote) (proxy mapping changed)"
                 + (count > 1 ? ", \(count) times in all" : "")
         }
-        return "the peer moved \(count) times, last \(last.from.remote) -> \(last.to.remote) (proxy mapping changed): mappings "
+        return
+            "the peer moved \(count) times, last \(last.from.remote) -> \(last.to.remote) (proxy mapping changed): mappings "
             + "are evicted as if the proxy or NAT had fewer than there are flows"
     }
 

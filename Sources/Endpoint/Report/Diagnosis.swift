@@ -114,7 +114,8 @@ extension Diagnosis {
             return fields.count > 5 ? "\(fields[4]):\(fields[5])" : nil
         }
         guard let listener = listeners.first else { return nil }
-        return "ICE failed: nobody connected to our TCP port, announced as \(listener): is \(listener)/tcp published and let "
+        return
+            "ICE failed: nobody connected to our TCP port, announced as \(listener): is \(listener)/tcp published and let "
             + "through, and does the other side make TCP connections (ICE-TCP active)?"
     }
 

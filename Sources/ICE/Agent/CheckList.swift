@@ -245,7 +245,8 @@ extension CheckList {
         }
         let candidate = Candidate(
             foundation: "prflx\(address)", transport: path.transport == .udp ? .udp : .tcpActive,
-            priority: min(priority, CandidatePriority.maximum), address: address, type: .peerReflexive, ufrag: remote?.credentials.ufrag)
+            priority: min(priority, CandidatePriority.maximum), address: address, type: .peerReflexive,
+            ufrag: remote?.credentials.ufrag)
         remoteCandidates.append(candidate)
         out.trace.append(.remoteCandidate(candidate))
         return candidate

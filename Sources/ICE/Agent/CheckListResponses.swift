@@ -160,7 +160,8 @@ extension CheckList {
         context.localCandidates.append(
             Candidate(
                 foundation: "prflx\(mapped)", transport: local.transport,
-                priority: CandidatePriority.peerReflexive(of: local.priority, over: local.transport), address: mapped, type: .peerReflexive, relatedAddress: local.base, base: local.base,
+                priority: CandidatePriority.peerReflexive(of: local.priority, over: local.transport), address: mapped,
+                type: .peerReflexive, relatedAddress: local.base, base: local.base,
                 ufrag: localCredentials.ufrag))
     }
 }

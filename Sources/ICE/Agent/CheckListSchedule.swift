@@ -151,7 +151,8 @@ extension CheckList {
         pairs[i].nextSend = nil
         if context.connections.isOverdue(pair.path, at: now) {
             context.connections.close(pair.path, into: &out)
-            connectionFailed(i, "no connection within \(context.configuration.connectLimit)", context, at: now, into: &out)
+            connectionFailed(
+                i, "no connection within \(context.configuration.connectLimit)", context, at: now, into: &out)
         } else if pair.id == nomineeID {
             if pair.sends >= pair.budget, giveUpNominee(at: i, context, at: now) { return }
             send(i, .nomination, &context, at: now, into: &out)

@@ -114,7 +114,9 @@ extension ICEAgent {
         if candidate.component != 1 { return .component }
         if candidate.transport == .tcpSimultaneousOpen { return .transport }
         if candidate.transport.isTCP, !bases.isEmpty, !bases.contains(where: \.transport.isTCP) { return .transport }
-        if (candidate.address.port == 0 && candidate.transport != .tcpActive) || ip.isUnspecified || ip.isMulticast || ip.isV4MappedOrCompatible {
+        if (candidate.address.port == 0 && candidate.transport != .tcpActive) || ip.isUnspecified || ip.isMulticast
+            || ip.isV4MappedOrCompatible
+        {
             return .unusableAddress
         }
         return nil

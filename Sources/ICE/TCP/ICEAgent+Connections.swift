@@ -11,7 +11,8 @@ import Primitives
 ///
 /// **Pairs.** From us only to a listener: `active` with `passive` (§6.2). A listener of ours makes no pairs; who connects to
 /// it is a peer-reflexive candidate when its first check authenticates (§7.2). A connection that is ours keeps its path when
-/// it has to be made again; one that was accepted ends with its path, and its pair with it.
+/// it has to be made again; one that was accepted ends with its path, and its pair is failed for good, left for reports until another
+/// needs the room.
 ///
 /// **Frames.** Everything is sent in frames of RFC 4571, checks too, which are repeated at half a second: the connection itself
 /// repeats what the network lost, but it does not make a deaf peer hear. When the checks of a pair stay unanswered its
@@ -43,13 +44,12 @@ extension ICEAgent {
         _ path: NetworkPath, reason: String, at now: Instant, into out: inout Output
     ) {
         guard connectionState != .closed else { return }
-        let isAccepted = context.connections.accepted.contains(path)
         guard context.connections.remove(path) else { return }
         begin(at: now, into: &out)
         out.trace.append(.connectionEnded(path, reason: reason))
         earlyChecks.removeAll { $0.path == path }
-        current.disconnected(path, reason, isGone: isAccepted, context, at: now, into: &out)
-        previous?.disconnected(path, reason, isGone: isAccepted, context, at: now, into: &out)
+        current.disconnected(path, reason, context, at: now, into: &out)
+        previous?.disconnected(path, reason, context, at: now, into: &out)
         settle(at: now, into: &out)
     }
 
@@ -120,7 +120,7 @@ extension CheckList {
     }
 
     fileprivate mutating func disconnected(
-        _ path: NetworkPath, _ reason: String, isGone: Bool, _ context: CheckContext, at now: Instant,
+        _ path: NetworkPath, _ reason: String, _ context: CheckContext, at now: Instant,
         into out: inout ICEAgent.Output
     ) {
         guard let i = index(of: path) else { return }
@@ -132,7 +132,6 @@ extension CheckList {
         }
         pairs[i].isNominated = false
         connectionFailed(i, reason, context, at: now, into: &out)
-        if isGone { removePair(at: i, because: "its connection ended: \(reason)", into: &out) }
         guard wasInUse else { return }
         for k in pairs.indices where pairs[k].state != .waiting {
             pairs[k].nextSend = earliest(pairs[k].nextSend, now)

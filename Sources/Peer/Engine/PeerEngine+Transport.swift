@@ -270,10 +270,12 @@ extension CandidateAttribute {
     init(_ candidate: Candidate, ufrag: String) {
         self.init(
             foundation: candidate.foundation, component: candidate.component,
-            transport: candidate.transport.isTCP ? .tcp : .udp, priority: candidate.priority, host: .address(candidate.address.ip), port: candidate.address.port,
+            transport: candidate.transport.isTCP ? .tcp : .udp, priority: candidate.priority,
+            host: .address(candidate.address.ip), port: candidate.address.port,
             kind: Kind(candidate.type), relatedHost: candidate.relatedAddress.map { .address($0.ip) },
             relatedPort: candidate.relatedAddress?.port,
-            tcpType: candidate.transport.tcpType.flatMap { TCPType(rawValue: $0) }, extensions: [Extension(name: "ufrag", value: ufrag)])
+            tcpType: candidate.transport.tcpType.flatMap { TCPType(rawValue: $0) },
+            extensions: [Extension(name: "ufrag", value: ufrag)])
     }
 }
 

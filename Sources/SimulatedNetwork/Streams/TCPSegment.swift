@@ -40,7 +40,9 @@ struct TCPSegment: Hashable, Sendable {
         var result: [UInt8] = [flags.rawValue, 0, 0, 0]
         result.reserveCapacity(Self.headerSize + payload.count)
         for number in [sequence, acknowledgment] {
-            for shift in stride(from: 56, through: 0, by: -8) { result.append(UInt8(truncatingIfNeeded: number >> shift)) }
+            for shift in stride(from: 56, through: 0, by: -8) {
+                result.append(UInt8(truncatingIfNeeded: number >> shift))
+            }
         }
         return result + payload
     }

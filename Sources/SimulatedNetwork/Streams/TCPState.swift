@@ -126,7 +126,9 @@ struct TCPState: Sendable {
                 roundTrip = roundTrip.map { $0 + (sample - $0) / 8 } ?? sample
                 self.timed = nil
             }
-            let step = window < threshold ? configuration.segmentSize : configuration.segmentSize * configuration.segmentSize / window
+            let step =
+                window < threshold
+                ? configuration.segmentSize : configuration.segmentSize * configuration.segmentSize / window
             window = min(configuration.window, window + max(step, 1) * (before - unacknowledged.count))
             lastProgress = now
             timeouts = 0

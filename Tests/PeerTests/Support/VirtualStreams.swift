@@ -118,7 +118,9 @@ final class VirtualStreams {
         case .received(let connection, let bytes):
             do {
                 try links[connection]?.cutter.append(bytes)
-                while let frame = try links[connection]?.cutter.next() { receive(frame, on: connection, into: &reports) }
+                while let frame = try links[connection]?.cutter.next() {
+                    receive(frame, on: connection, into: &reports)
+                }
             } catch {
                 end(connection, "\(error)", into: &reports)
                 tcp.abort(connection)
@@ -127,7 +129,8 @@ final class VirtualStreams {
         }
     }
 
-    private func receive(_ frame: [UInt8], on connection: SimulatedTCP.Connection, into reports: inout [(Int, Report)]) {
+    private func receive(_ frame: [UInt8], on connection: SimulatedTCP.Connection, into reports: inout [(Int, Report)])
+    {
         guard let link = links[connection] else { return }
         if link.owner == nil, let guest = link.guest {
             guard case .member(let member) = reception.receive(frame, on: guest),
