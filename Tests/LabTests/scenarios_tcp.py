@@ -23,9 +23,10 @@ async def flowing(context, call, span=3.0, what="media both ways"):
 def by_tcp(context, call):
     """What the inside says of the pair it used."""
     pair = call.inside.report().get("selectedPair") or {}
-    context.check("by TCP", (pair.get("local") or {}).get("protocol") == "tcp", pair)
+    local, remote = pair.get("local") or {}, pair.get("remote") or {}
+    context.check("by TCP", local.get("protocol") == "tcp", f"{local.get('tcpType')} to {remote.get('type')} {remote.get('tcpType')}")
     notes = call.inside.report().get("notes") or []
-    context.check("says so", any("over TCP" in note for note in notes), notes)
+    context.check("says so", any("over TCP" in note for note in notes), " / ".join(notes) or "nothing")
 
 
 def frames(context, call, video, audio):

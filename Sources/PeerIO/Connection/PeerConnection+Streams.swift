@@ -74,7 +74,8 @@ extension PeerConnection: TCPListenerOwner {
         var touched: [FramedConnection] = []
         for datagram in datagrams {
             guard let connection = connections[datagram.path] else { continue }
-            if !connection.send(datagram.bytes) {
+            // What meets the end of a connection is lost with it, not for want of room.
+            if !connection.send(datagram.bytes), connection.isOpen {
                 engine.noteDiscarded(datagram.path, packets: 1, bytes: datagram.bytes.count)
             }
             if touched.last !== connection { touched.append(connection) }

@@ -92,6 +92,7 @@ public final class FramedConnection: @unchecked Sendable {
     /// Tells another from now on.
     func hand(to owner: any FramedConnectionOwner) { self.owner = owner }
 
+    public var isOpen: Bool { state == .open }
     /// Bytes that wait here for the kernel.
     public var queuedBytes: Int { output.count - sent }
 
