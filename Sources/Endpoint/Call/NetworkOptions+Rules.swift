@@ -41,6 +41,42 @@ extension NetworkOptions {
         }
     }
 
+    /// An address that peers come from as a TURN server sees them, and that no candidate of theirs names: a proxy's.
+    public mutating func addRelayPeer(_ text: String) throws(NetworkOptionError) {
+        guard let ip = IPAddress(text), !ip.isUnspecified, !ip.isMulticast else {
+            throw NetworkOptionError(description: "--peer-seen-as \(text): write an IP address, such as 192.0.2.131")
+        }
+        guard relayPeers.count < 16 else {
+            throw NetworkOptionError(description: "--peer-seen-as \(text): 16 addresses are the most")
+        }
+        relayPeers.append(ip)
+    }
+
+    /// Certificates to believe of TURN servers over TLS.
+    public mutating func setRelayTrust(authorities: String?, isInsecure: Bool) throws(NetworkOptionError) {
+        if let authorities, !FileManager.default.isReadableFile(atPath: authorities) {
+            throw NetworkOptionError(description: "--turn-ca \(authorities): it cannot be read")
+        }
+        relayTrust.authorities = authorities
+        relayTrust.isInsecure = isInsecure
+    }
+
+    /// Whether calls share a socket and have TURN servers over UDP: then each has another socket for those.
+    var needsRelaySockets: Bool {
+        udpPort != nil && icePolicy != .hostOnly
+            && iceServers.contains { $0.uri.service == .turn && $0.uri.transport == .udp }
+    }
+
+    /// Families of relayed addresses: `ipv4`, `ipv6`, `both`.
+    public mutating func setRelayFamilies(_ text: String) throws(NetworkOptionError) {
+        switch text.lowercased() {
+        case "ipv4": relayFamilies = .ipv4
+        case "ipv6": relayFamilies = .ipv6
+        case "both": relayFamilies = .both
+        default: throw NetworkOptionError(description: "--relay-family \(text): write ipv4, ipv6 or both")
+        }
+    }
+
     /// Which addresses to gather on.
     public mutating func setFilters(
         family: String?, subnets: [String], policy: String
@@ -76,13 +112,10 @@ extension NetworkOptions {
         if icePolicy == .relay, !relays {
             throw NetworkOptionError(description: "--ice-policy relay needs a relay: add --ice-server turn:HOST:PORT")
         }
-        if relays, udpPort != nil {
-            throw NetworkOptionError(
-                description: "--udp-port and a turn: server do not go together yet: calls that share a socket would "
-                    + "share its one allocation; use --port-range")
-        }
         if relays, isICELite {
-            throw NetworkOptionError(description: "--ice-lite never sends checks, so a turn: server is of no use to it")
+            throw NetworkOptionError(
+                description: "--ice-lite and a turn: server: a lite agent has host candidates only (RFC 8445 §2.5) and "
+                    + "never sends the checks that open a relay's permissions; leave one of the two out")
         }
     }
 }
