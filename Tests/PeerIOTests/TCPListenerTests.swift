@@ -1,5 +1,6 @@
 import Glibc
 import ICE
+import Locks
 import Primitives
 import Testing
 
