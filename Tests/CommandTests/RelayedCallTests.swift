@@ -198,6 +198,34 @@ import Testing
         try await expectPlayable(scratch.file("out.webm"), scratch: scratch)
     }
 
+    /// The connections to the server are reset for two seconds: others are made, with other relayed addresses, and the call
+    /// goes on over those.
+    @Test func aCallComesBackAfterItsConnectionsToTheServerWereReset() async throws {
+        _ = try await withTURNServer(scratch, ["--lt-cred-mech", "--user=alice:\(Self.password)"]) { ports in
+            let trouble = try await TroubledRelay(to: Int(ports.plain), scratch: scratch)
+            let ended = try await Places.calls.taking { [scratch, login] in
+                let program = try Program(
+                    posternPath,
+                    [
+                        "loopback", "--send", "test", "--duration", "14", "--ice-policy", "relay", "--ice-server",
+                        "turn:127.0.0.1:\(trouble.port)?transport=tcp", "--report", scratch.file("r.json"), "--events",
+                        scratch.file("e.ndjson"), "--expect", "video.framesReceived > 210",
+                    ], scratch: scratch, environment: login)
+                try await Task.sleep(for: .seconds(4))
+                trouble.make(.cut)
+                try await Task.sleep(for: .seconds(2))
+                trouble.mend()
+                return await program.ended(within: 40)
+            }
+            #expect(ended.status == 0, "\(ended.errors)")
+            #expect(
+                scratch.text("e.ndjson").contains("the server closed the connection")
+                    || scratch.text("e.ndjson").contains("ECONNRESET"))
+            await trouble.stop()
+            #expect(try await ports.areFreed(scratch))
+        }
+    }
+
     @Test func aSharedSecretDoesInPlaceOfAPassword() async throws {
         _ = try await withTURNServer(scratch, ["--use-auth-secret", "--static-auth-secret=north"]) { ports in
             try "north\n".write(toFile: scratch.file("secret"), atomically: true, encoding: .utf8)
