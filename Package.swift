@@ -60,7 +60,8 @@ let package = Package(
         .executableTarget(
             name: "PosternBench",
             dependencies: [
-                "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "SimulatedNetwork", "CMeasure",
+                "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "SimulatedNetwork", "SimulatedTURN",
+                "CMeasure",
             ]),
         .target(name: "SimulatedNetwork", dependencies: ["Primitives"]),
         .target(name: "SimulatedTURN", dependencies: ["Primitives", "ICE", "SimulatedNetwork"]),
