@@ -58,7 +58,9 @@ import Primitives
         allocations(costs[0])
 
         section("the same through a TURN server, whose own work is not counted; ns a media packet")
-        for (form, name) in [(RelayedBench.Form.channelData, "ChannelData"), (.indications, "Send and Data indications")] {
+        for (form, name) in [
+            (RelayedBench.Form.channelData, "ChannelData"), (.indications, "Send and Data indications"),
+        ] {
             // Beside the direct path in turns, so that a slow second of the machine hits both.
             var relayed: [EngineCost] = []
             var beside: [EngineCost] = []

@@ -108,7 +108,8 @@ import Testing
     // MARK: The proxy forgets
 
     @Test(arguments: [BoundaryOptions.Kind.relay, .nft], [true, false])
-    func s15_aFlushUnderAnAllocationCostsSecondsAndNotTheCall(_ kind: BoundaryOptions.Kind, _ phoneOffers: Bool) throws {
+    func s15_aFlushUnderAnAllocationCostsSecondsAndNotTheCall(_ kind: BoundaryOptions.Kind, _ phoneOffers: Bool) throws
+    {
         let bench = try BoundaryBench(options(kind: kind, phoneOffers: phoneOffers))
         try bench.start()
         try bench.connect()

@@ -81,7 +81,8 @@ final class BoundaryBench {
                     Int(options.pool.lowerBound) + options.offset)...UInt16(
                         Int(options.pool.upperBound) + options.offset),
                 offset: -options.offset, target: Self.inside)
-            var configuration = ProxyConfiguration(rules: [rule] + options.relayRules, idleTimeout: options.idle, refresh: options.refresh)
+            var configuration = ProxyConfiguration(
+                rules: [rule] + options.relayRules, idleTimeout: options.idle, refresh: options.refresh)
             configuration.maximumFlows = options.maximumFlows
             configuration.whenFull = options.whenFull
             configuration.passesErrors = options.kind == .nft
