@@ -28,6 +28,19 @@ struct Call: AsyncParsableCommand {
             valueName: "keys"))
     var sendDtmf: String?
 
+    @Option(
+        name: .customLong("at"),
+        help: ArgumentHelp(
+            "A command at its time in the call: '5s hold', '8s resume', '10s send other.mp4' (Docs/control.md). Repeatable.",
+            valueName: "time command"))
+    var commands: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Where commands are read from while the call goes on, a line each: a named pipe, a file, - for standard input.",
+            valueName: "file"))
+    var control: String?
+
     @OptionGroup(title: "Call") var call: CallFlags
     @OptionGroup(title: "Room") var room: RoomFlags
     @OptionGroup(title: "Media") var media: MediaFlags
@@ -43,6 +56,10 @@ struct Call: AsyncParsableCommand {
         if isRoom {
             _ = try room.options(place)
         } else {
+            if control == "-" {
+                throw ValidationError(
+                    "--control - and stdio: signalling both want standard input; name a pipe (mkfifo)")
+            }
             if call.send == "-" {
                 throw ValidationError(
                     "--send - and stdio: signalling both want standard input; send from a file or a FIFO")
@@ -52,12 +69,17 @@ struct Call: AsyncParsableCommand {
             }
             if let flag = room.given { throw ValidationError("\(flag) is for rooms (ws://…), not for stdio:") }
         }
+        if control == "-", call.send == "-" {
+            throw ValidationError("--control - and --send - both want standard input; name a pipe (mkfifo)")
+        }
         _ = try options()
     }
 
     private func options() throws -> CallOptions {
         var options = try CallOptions(call, media, network)
         options.keys = try sendDtmf.map(parseKeys)
+        options.commands = try commands.map(parseScheduled)
+        options.controlPath = control
         return options
     }
 
@@ -117,13 +139,27 @@ struct RoomFlags: ParsableArguments {
 /// `123#` or `123#@5s`.
 func parseKeys(_ text: String) throws -> TelephoneKeys {
     let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
-    let digits = String(parts.first ?? "").uppercased()
-    guard (1...100).contains(digits.count), digits.allSatisfy({ "0123456789ABCD*#,".contains($0) }) else {
+    let digits = String(parts.first ?? "")
+    guard let digits = CallCommand.keys(digits) else {
         throw ValidationError(
             "--send-dtmf \(text): write keys of 0-9 A-D * # and commas, a hundred at most, such as 123#@5s")
     }
     let after = parts.count > 1 ? try parseDuration(String(parts[1]), flag: "--send-dtmf \(digits)@") : .seconds(1)
     return TelephoneKeys(digits: digits, after: after)
+}
+
+/// `5s hold`.
+func parseScheduled(_ text: String) throws -> ScheduledCommand {
+    let parts = text.split(maxSplits: 1, whereSeparator: \.isWhitespace)
+    guard parts.count == 2 else {
+        throw ValidationError("--at '\(text)': write a time in the call and a command, such as '5s hold'")
+    }
+    let after = try parseDuration(String(parts[0]), flag: "--at")
+    do {
+        return ScheduledCommand(try CallCommand(parsing: String(parts[1])), after: after)
+    } catch {
+        throw ValidationError("--at '\(text)': \(error)")
+    }
 }
 
 /// The token from the flag, the file, or POSTERN_TOKEN.

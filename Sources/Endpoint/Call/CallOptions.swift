@@ -13,6 +13,10 @@ public struct CallOptions: Sendable {
     public var setupTimeout: TimeDelta = .seconds(75)
     /// Telephone keys to send in the call.
     public var keys: TelephoneKeys?
+    /// Commands that are due at their time in the call.
+    public var commands: [ScheduledCommand] = []
+    /// Where commands are read from, a line each: a file, a named pipe, `-` for standard input.
+    public var controlPath: String?
     public var media = MediaOptions()
     public var network = NetworkOptions()
     /// Where the typed trace goes as NDJSON.

@@ -60,12 +60,15 @@ public final class CallSession: Sendable {
     public let options: CallOptions
     let reporter: any CallReporter
     private let interruptions = Atomic<Int>(0)
+    /// What is sent; `options.send` until another source takes its place.
+    let sourcePath: Mutex<String?>
     /// The address mapping with the names of its rules looked up.
     let mapping = Mutex(AddressMapping.identity)
 
     public init(options: CallOptions, reporter: any CallReporter) {
         self.options = options
         self.reporter = reporter
+        sourcePath = Mutex(options.send)
         mapping.withLock { $0 = options.network.mapping }
     }
 
@@ -78,7 +81,7 @@ public final class CallSession: Sendable {
     /// Opens the source once to learn what it holds, before anything else is done: a bad file fails the command at once.
     /// - Parameter audio: how the other side wants its audio, once it has said so.
     func openSource(tracks: Set<MediaKind>? = nil, audio: AudioSendParameters? = nil) throws -> (any MediaSource)? {
-        guard let path = options.send else { return nil }
+        guard let path = sourcePath.withLock({ $0 }) else { return nil }
         var source = SourceOptions()
         if let tracks { source.tracks = tracks }
         source.videoSize = options.media.videoSize.map { VideoSize($0.width, $0.height) }

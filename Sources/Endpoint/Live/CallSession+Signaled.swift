@@ -54,9 +54,15 @@ extension CallSession {
         let media = MediaFollower(session: self, side: side, connection: connection, source: source, clock: clock)
         let driver = SignalingDriver(
             connection: connection, side: side, transport: transport, media: media, reporter: reporter, clock: clock)
-        let tasks = driver.start() + [keepResolvingNames(for: connection), pressKeys(on: connection, of: side)]
+        let control = CallControl(scheduled: options.commands, path: options.controlPath, reporter: reporter)
+        var tasks = driver.start() + [keepResolvingNames(for: connection), pressKeys(on: connection, of: side)]
+        tasks += try control.start(clock: clock, isUp: { side.journal.wasConnected }) { await driver.take($0) }
         let call = LiveCall(session: self, loop: loop, peers: [(side, connection)], log: log, logWorker: logWorker)
-        var reports = await call.hold(waitForPeer: plan.waitForPeer) { driver.progress }
+        var reports = await call.hold(waitForPeer: plan.waitForPeer) {
+            var progress = driver.progress
+            progress.awaitsCommands = control.isPending
+            return progress
+        }
         // Before the end of signalling, which is no failure of the call's.
         let progress = driver.progress
         await transport.end()
@@ -70,7 +76,11 @@ extension CallSession {
         {
             for index in reports.indices { reports[index].diagnosis = Diagnosis("\(failure)", status: failure.status) }
         }
+        if let diagnosis = control.diagnosis, let last = reports.indices.last, reports[last].diagnosis == nil {
+            reports[last].diagnosis = diagnosis
+        }
         var outcome = conclude(reports, kind: kind)
+        if !control.log.isEmpty { outcome.report.insert("commands", control.json, after: "dtmf") }
         outcome.report.insert(
             "signaling",
             plan.report(

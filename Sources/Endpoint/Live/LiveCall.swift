@@ -53,9 +53,8 @@ struct LiveCall {
             if dropped > 0 {
                 session.reporter.log(.error, "\(dropped) batches of frames were not recorded: disk too slow")
             }
-            for publisher in peer.live.publishers {
-                let outcome = publisher.outcome
-                reports[index].sent.merge(outcome.sent) { $1 }
+            for outcome in peer.live.outcomes {
+                reports[index].sent.merge(outcome.sent) { $0 + $1 }
                 reports[index].mediaFailure = reports[index].mediaFailure ?? outcome.failure
                 if outcome.refusedFrames > 0 {
                     session.reporter.log(.error, "\(outcome.refusedFrames) frames were not sent: the loop was too busy")
@@ -113,11 +112,14 @@ struct LiveCall {
             if let closedAt, now - closedAt >= progress.returnPatience { return .closedByPeer }
             let publishers = peers.flatMap(\.live.publishers)
             // What is sent ends by its own media clock, to the frame; who only receives looks at the clock.
-            if publishers.isEmpty, let duration = session.options.duration, now - connected >= duration {
+            let hasEnded = publishers.allSatisfy(\.outcome.isFinished)
+            if hasEnded, publishers.isEmpty || progress.awaitsCommands, let duration = session.options.duration,
+                now - connected >= duration
+            {
                 return .duration
             }
             if peers.contains(where: \.live.hasPublisherFailed) { return .mediaFailed }
-            if !publishers.isEmpty, publishers.allSatisfy(\.outcome.isFinished) { return .sourceEnded }
+            if !publishers.isEmpty, hasEnded, !progress.awaitsCommands { return .sourceEnded }
             if peers.contains(where: \.live.hasRecordingFailed) { return .recordingFailed }
             if now - lastStatus >= .seconds(1), let peer = peers.last {
                 lastStatus = now

@@ -21,6 +21,9 @@ final class LivePeer: PeerConnectionObserver {
     private struct State {
         var journal = CallJournal()
         var publishers: [PublisherThread] = []
+        /// Stopped, for others in their place; kept for what they sent.
+        var retired: [PublisherThread] = []
+        var muted: Set<MediaKind> = []
         var recording: Confined<RecordingSession>?
         var hasRecordingFailed = false
         var keyLog: FileHandle?
@@ -48,6 +51,7 @@ final class LivePeer: PeerConnectionObserver {
     func add(_ publisher: PublisherThread) {
         let isConnected = state.withLock { state in
             state.publishers.append(publisher)
+            publisher.mute(state.muted)
             return state.journal.wasConnected
         }
         if isConnected { publisher.start(at: clock()) }
@@ -56,7 +60,25 @@ final class LivePeer: PeerConnectionObserver {
     /// Stops and forgets them, before others are made for what was agreed.
     func removePublishers() {
         stopPublishers()
-        state.withLock { $0.publishers = [] }
+        state.withLock { state in
+            state.retired += state.publishers
+            state.publishers = []
+        }
+    }
+
+    /// What every publisher of the call sent, those that others took the place of too.
+    var outcomes: [PublisherThread.Outcome] { state.withLock { $0.retired + $0.publishers }.map(\.outcome) }
+
+    /// What is made of `kinds` is not sent from now on, or is again: pictures from a keyframe on.
+    func mute(_ kinds: Set<MediaKind>, _ isMuted: Bool) {
+        let (muted, publishers) = state.withLock { state in
+            state.muted = isMuted ? state.muted.union(kinds) : state.muted.subtracting(kinds)
+            return (state.muted, state.publishers)
+        }
+        for publisher in publishers {
+            publisher.mute(muted)
+            if !isMuted { publisher.post(.keyframeRequested(mid: "")) }
+        }
     }
 
     func record(into session: RecordingSession) { state.withLock { $0.recording = Confined(session) } }

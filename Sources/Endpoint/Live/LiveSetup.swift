@@ -238,10 +238,12 @@ extension CallSession {
     /// One thread a track, so that a long video encode does not delay the audio. A pipe cannot be opened twice and a
     /// passthrough costs nothing, so those have one thread.
     ///
-    /// - Parameter opened: the source as it was opened to learn its kinds; goes on where it cannot be opened again.
+    /// - Parameters:
+    ///   - opened: the source as it was opened to learn its kinds; goes on where it cannot be opened again.
+    ///   - elapsed: how long the call has stood: what is sent ends with it.
     func makePublishers(
         _ kinds: [MediaKind], of opened: (any MediaSource)?, to sections: SectionKinds, connection: PeerConnection,
-        clock: @escaping @Sendable () -> Instant
+        elapsed: TimeDelta = .zero, clock: @escaping @Sendable () -> Instant
     ) throws -> [PublisherThread] {
         for kind in kinds where sections.sent[kind] == nil {
             reporter.log(.error, "the other side takes no \(kind.rawValue): none is sent")
@@ -258,7 +260,7 @@ extension CallSession {
             PublisherThread(
                 publisher: Publisher(
                     source: source, mids: sections.sent, audioBitrate: kinds.contains(.audio) ? audioBitrate : 0,
-                    videoBitrateCap: videoBitrate, limit: options.duration),
+                    videoBitrateCap: videoBitrate, limit: options.duration.map { $0 - elapsed }),
                 connection: connection, name: name, clock: clock)
         }
         if let opened, !isSourceReopenable {
@@ -294,7 +296,7 @@ extension CallSession {
 
     /// Whether opening it again begins anew: a pipe's bytes come once.
     private var isSourceReopenable: Bool {
-        guard let path = options.send, path != "test" else { return true }
+        guard let path = sourcePath.withLock({ $0 }), path != "test" else { return true }
         let attributes = try? FileManager.default.attributesOfItem(atPath: (path as NSString).resolvingSymlinksInPath)
         return path != "-" && attributes?[.type] as? FileAttributeType == .typeRegular
     }

@@ -14,13 +14,13 @@ final class MediaFollower: Sendable {
     private let session: CallSession
     private let side: LivePeer
     private let connection: PeerConnection
-    /// What the source brings.
-    let kinds: [MediaKind]
     private let source: Confined<(any MediaSource)?>
     private let clock: @Sendable () -> Instant
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     private struct State {
+        /// What the source brings.
+        var kinds: [MediaKind]
         var isRecording = false
         /// What each kind is sent as, made already.
         var made: [MediaKind: Sending] = [:]
@@ -41,14 +41,56 @@ final class MediaFollower: Sendable {
         self.session = session
         self.side = side
         self.connection = connection
-        kinds = session.kinds(of: source)
+        state = Mutex(State(kinds: session.kinds(of: source)))
         self.source = Confined(source)
         self.clock = clock
     }
 
+    /// What the source brings.
+    var kinds: [MediaKind] { state.withLock { $0.kinds } }
+
     func follow(_ sections: SectionKinds) async throws {
         try prepareRecording(sections)
-        try await publish(sections)
+        try await publish(sections, of: nil)
+    }
+
+    /// Another source takes the place of the one that is sent, from its beginning. Timestamps on the wire go on, and no
+    /// exchange is needed for kinds that have their section. What cannot be opened changes nothing.
+    func replaceSource(with path: String) async throws {
+        let (opened, found) = try open(path)
+        let sections = await connection.sections()
+        side.removePublishers()
+        for mid in sections.sent.values { await connection.replaceSource(mid: mid) }
+        state.withLock { state in
+            state.kinds = found
+            state.made = [:]
+        }
+        try await publish(sections, of: Confined(opened))
+    }
+
+    private func open(_ path: String) throws -> ((any MediaSource)?, [MediaKind]) {
+        let former = session.sourcePath.withLock { current in
+            defer { current = path }
+            return current
+        }
+        do {
+            let opened = try session.openSource()
+            let found = session.kinds(of: opened)
+            guard found.isEmpty else { return (opened, found) }
+            opened?.close()
+            throw CallSetupError("--send \(path): there is neither audio nor video in it", status: .mediaInput)
+        } catch {
+            session.sourcePath.withLock { $0 = former }
+            throw error
+        }
+    }
+
+    /// Ends the call politely.
+    func hangUp() { session.interrupt() }
+
+    /// How long the call has stood.
+    private var elapsed: TimeDelta {
+        side.journal.milestones[.dtlsConnected].map { clock() - $0 } ?? .zero
     }
 
     func prepareRecording(_ sections: SectionKinds) throws {
@@ -59,7 +101,8 @@ final class MediaFollower: Sendable {
         state.withLock { $0.isRecording = true }
     }
 
-    private func publish(_ sections: SectionKinds) async throws {
+    /// - Parameter opened: a new source, opened to learn what it brings.
+    private func publish(_ sections: SectionKinds, of opened: Confined<(any MediaSource)?>?) async throws {
         let before = state.withLock { state in
             defer {
                 state.heard = Set(sections.sent.keys)
@@ -81,7 +124,8 @@ final class MediaFollower: Sendable {
                 due.append(kind)
             }
         }
-        guard !due.isEmpty || before.isFirst else { return }
+        let isNew = before.isFirst || opened != nil
+        guard !due.isEmpty || isNew else { return }
         // What is made in place of another begins anew; a pipe cannot.
         let replaced = due.filter { before.made[$0] != nil }
         if !replaced.isEmpty {
@@ -89,9 +133,9 @@ final class MediaFollower: Sendable {
             side.removePublishers()
             due = kinds.filter { sections.sent[$0] != nil }
         }
-        let opened = before.isFirst ? source.value : nil
+        let source = opened ?? (before.isFirst ? source : Confined(nil))
         let publishers = try session.makePublishers(
-            before.isFirst ? kinds : due, of: opened, to: sections, connection: connection, clock: clock)
+            isNew ? kinds : due, of: source.value, to: sections, connection: connection, elapsed: elapsed, clock: clock)
         for publisher in publishers {
             side.add(publisher)
             await publisher.prepared()

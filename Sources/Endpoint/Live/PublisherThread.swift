@@ -22,6 +22,8 @@ final class PublisherThread: @unchecked Sendable {
         var events: [PeerEvent] = []
         /// Sections that took the place of those the publisher was made for.
         var sections: [MediaKind: String] = [:]
+        /// Made, and not sent: the clock goes on.
+        var muted: Set<MediaKind> = []
         var startsAt: Instant?
         var first: [(frame: EncodedFrame, mid: String)] = []
         var isPrepared = false
@@ -75,6 +77,9 @@ final class PublisherThread: @unchecked Sendable {
 
     /// What is made of `kind` goes out on another section from now on.
     func redirect(_ kind: MediaKind, to mid: String) { condition.withLock { mailbox.sections[kind] = mid } }
+
+    /// What is made of these kinds is not sent from now on, and of the others it is.
+    func mute(_ kinds: Set<MediaKind>) { condition.withLock { mailbox.muted = kinds } }
 
     func post(_ event: PeerEvent) {
         condition.withLock {
@@ -141,8 +146,11 @@ final class PublisherThread: @unchecked Sendable {
     }
 
     private func submit(_ frames: [(frame: EncodedFrame, mid: String)]) {
-        let sections = condition.withLock { mailbox.sections }
-        for (frame, mid) in frames where !connection.submit(frame, mid: sections[frame.codec.kind] ?? mid) {
+        let (sections, muted) = condition.withLock { (mailbox.sections, mailbox.muted) }
+        for (frame, mid) in frames
+        where !muted.contains(frame.codec.kind)
+            && !connection.submit(frame, mid: sections[frame.codec.kind] ?? mid)
+        {
             condition.withLock { mailbox.refusedFrames += 1 }
         }
     }

@@ -23,6 +23,11 @@ public final class Publisher {
         public var frames = 0
         public var bytes = 0
         public var end: TimeDelta = .zero
+
+        /// One source after another.
+        public static func + (a: SentTotals, b: SentTotals) -> SentTotals {
+            SentTotals(frames: a.frames + b.frames, bytes: a.bytes + b.bytes, end: a.end + b.end)
+        }
     }
 
     /// - Parameter mids: the section each kind goes out on; kinds without one are made and dropped.

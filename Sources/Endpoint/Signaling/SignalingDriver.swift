@@ -40,6 +40,7 @@ final class SignalingDriver: Sendable {
         /// The pair has been lost for a while.
         case lost
         case inputEnded
+        case command(CallCommand, CheckedContinuation<CallSetupError?, Never>)
     }
 
     private struct State {
@@ -56,6 +57,7 @@ final class SignalingDriver: Sendable {
         var said: [SignalingMessage] = []
         /// Whether the loss of the pair is being watched already.
         var isWatching = false
+        var wishes = CallWishes()
     }
 
     private static let maximumEarlyCandidates = 200
@@ -98,6 +100,7 @@ final class SignalingDriver: Sendable {
             case .signal(let signal): try await take(signal)
             case .lost: try await lost()
             case .inputEnded: inputEnded()
+            case .command(let command, let done): done.resume(returning: await carryOut(command))
             }
         } catch let error as CallSetupError {
             await failed(error)
@@ -187,7 +190,8 @@ final class SignalingDriver: Sendable {
     /// ours goes along as before, like a track that is added again (RFC 9429 §5.10).
     private func bringBack(offeredIn offer: SessionDescription) async throws {
         let present = await connection.transceivers.map(\.kind)
-        for kind in media.kinds where !present.contains(kind) {
+        let removed = state.withLock { $0.wishes.removed }
+        for kind in media.kinds where !present.contains(kind) && !removed.contains(kind) {
             guard offer.media.contains(where: { $0.kind == kind && !$0.isRejected }) else { continue }
             try await connection.addTransceiver(kind, direction: .sendReceive)
         }
@@ -276,6 +280,31 @@ final class SignalingDriver: Sendable {
         Task { [workContinuation] in
             try? await Task.sleep(for: Self.patience)
             workContinuation.yield(.lost)
+        }
+    }
+
+    // MARK: What is asked for while the call goes on
+
+    /// Carries a command out, after what is under way.
+    /// - Returns: why it could not be.
+    func take(_ command: CallCommand) async -> CallSetupError? {
+        await withCheckedContinuation { continuation in
+            guard case .enqueued = workContinuation.yield(.command(command, continuation)) else {
+                return continuation.resume(returning: CallSetupError("the call is at its end", status: .signaling))
+            }
+        }
+    }
+
+    private func carryOut(_ command: CallCommand) async -> CallSetupError? {
+        var wishes = state.withLock { $0.wishes }
+        defer { state.withLock { [wishes] in $0.wishes = wishes } }
+        do {
+            try await wishes.carryOut(command, on: connection, of: side, media: media)
+            return nil
+        } catch let error as CallSetupError {
+            return error
+        } catch {
+            return CallSetupError("\(error)", status: .signaling)
         }
     }
 

@@ -45,5 +45,7 @@ struct SignalingProgress: Sendable {
     var isOver = false
     /// See `SignalingTransport.returnPatience`.
     var returnPatience = TimeDelta.zero
+    /// Somebody may yet say what to send next: the end of the source is not the call's.
+    var awaitsCommands = false
     var failure: CallSetupError?
 }

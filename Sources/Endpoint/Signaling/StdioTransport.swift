@@ -13,7 +13,7 @@ final class StdioTransport: SignalingTransport {
         inputs = stream
         continuation.yield(.peerPresent(offers: offers, polite: !offers, isBack: false))
         let thread = Thread {
-            Self.readLines { line in
+            LineReader.read(.standardInput, limit: SignalingMessage.maximumLine) { line in
                 guard !line.allSatisfy(\.isWhitespace) else { return }
                 do throws(SignalingError) {
                     continuation.yield(.message(try SignalingMessage(parsing: line)))
@@ -34,23 +34,4 @@ final class StdioTransport: SignalingTransport {
     }
 
     func end() async { send(.bye) }
-
-    /// Lines of standard input until it ends. A line without end is cut.
-    private static func readLines(_ take: (String) -> Void) {
-        var pending: [UInt8] = []
-        while true {
-            // Whatever is there, at once: a line must not wait for its followers.
-            let data = FileHandle.standardInput.availableData
-            guard !data.isEmpty else { break }
-            for byte in data {
-                if byte == 0x0A {
-                    take(String(decoding: pending, as: UTF8.self))
-                    pending.removeAll(keepingCapacity: true)
-                } else if pending.count <= SignalingMessage.maximumLine {
-                    pending.append(byte)
-                }
-            }
-        }
-        if !pending.isEmpty { take(String(decoding: pending, as: UTF8.self)) }
-    }
 }
