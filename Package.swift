@@ -31,7 +31,7 @@ let package = Package(
         .target(name: "Congestion", dependencies: ["Primitives"]),
         .target(name: "DTLSSRTP", dependencies: ["Primitives", "COpenSSL", "CSRTP"]),
         .target(name: "Peer", dependencies: ["Primitives", "SDP", "ICE", "RTP", "Congestion", "DTLSSRTP"]),
-        .target(name: "PeerIO", dependencies: ["Primitives", "SDP", "ICE", "Peer", "CLinuxIO"]),
+        .target(name: "PeerIO", dependencies: ["Primitives", "SDP", "ICE", "DTLSSRTP", "Peer", "CLinuxIO"]),
         .target(name: "Media", dependencies: ["Primitives", "COpus", "CVPX", "CFFmpeg"]),
         .target(
             name: "Signaling",

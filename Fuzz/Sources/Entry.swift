@@ -29,6 +29,7 @@ private func variable(_ name: String) -> String? {
 let parsers: [String: @Sendable ([UInt8]) -> Void] = [
     "stun": fuzzSTUN,
     "turn": fuzzTURN,
+    "proxy": fuzzHTTPTunnel,
     "sdp": fuzzSDP,
     "candidate": fuzzCandidate,
     "address": fuzzAddress,

@@ -19,5 +19,5 @@ struct Postern: AsyncParsableCommand {
             22 call lost, 30 expectation not met, 64 wrong usage, 1 unexpected.
             """,
         version: "0.1.0",
-        subcommands: [Loopback.self, Call.self, Serve.self])
+        subcommands: [Loopback.self, Call.self, Serve.self, Gather.self, NAT.self])
 }

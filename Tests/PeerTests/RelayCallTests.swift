@@ -11,7 +11,7 @@ import Testing
     static let server = TransportAddress(IPAddress(v4: 0xCB00_7114), 3_478)
 
     /// Two peers and a TURN server at 203.0.113.20.
-    private func call(
+    private func makeCall(
         _ network: String = "rtt=40ms", seed: UInt64 = 1, policy: [ICETransportPolicy] = [.relay, .relay],
         credential: TURNCredential = TURNCredential(username: "alice", password: "a password"),
         configure: (Side, inout PeerConfiguration) -> Void = { _, _ in },
@@ -38,7 +38,7 @@ import Testing
         configure: (Side, inout PeerConfiguration) -> Void = { _, _ in },
         server configureServer: (inout TURNServer.Configuration) -> Void = { _ in }
     ) throws -> ScenarioCall {
-        let call = try call(
+        let call = try makeCall(
             network, seed: seed, policy: policy, configure: configure, server: configureServer)
         try call.start()
         try call.connect()
@@ -63,7 +63,7 @@ import Testing
     // MARK: Policies
 
     @Test(arguments: Seeds.some(3)) func relayOnlyOnBothSidesIsACallOfWhichNothingGoesAnotherWay(seed: UInt64) throws {
-        let call = try call("rtt=40ms,nat=symmetric/symmetric", seed: seed)
+        let call = try makeCall("rtt=40ms,nat=symmetric/symmetric", seed: seed)
         var elsewhere = 0
         call.onDeparture = { _, datagram in
             if datagram.path.remote != Self.server { elsewhere += 1 }
@@ -96,7 +96,7 @@ import Testing
         try expectMedia(call)
         #expect(types(call, .left)?.contains(.relayed) == true)
         // The twin: no relay, no call.
-        let without = try self.call("rtt=40ms,nat=symmetric/symmetric", policy: [.hostOnly, .hostOnly])
+        let without = try makeCall("rtt=40ms,nat=symmetric/symmetric", policy: [.hostOnly, .hostOnly])
         try without.start()
         try without.run(for: .seconds(20))
         #expect(!without.areConnected)
@@ -110,7 +110,7 @@ import Testing
     }
 
     @Test func whatComesDirectlyToARelayOnlyPeerIsNotAnswered() throws {
-        let call = try call(policy: [.relay, .relay])
+        let call = try makeCall(policy: [.relay, .relay])
         var offer = ""
         call.signalFilter = { signal in
             if case .description(.offer, let text) = signal.message { offer = text }
@@ -174,7 +174,7 @@ import Testing
 
     @Test func aServerThatGoesAwayForGoodLeavesTheDirectPath() throws {
         // The direct way opens only when the relay is gone: until then its packets are lost.
-        let call = try call(policy: [.all, .all])
+        let call = try makeCall(policy: [.all, .all])
         var isOpen = false
         call.onDeparture = { _, datagram in isOpen || datagram.path.remote == Self.server }
         try call.start()
@@ -219,7 +219,7 @@ import Testing
     }
 
     @Test func closingBeforeTheServerHasAnsweredFreesWhatItThenGives() throws {
-        let call = try call()
+        let call = try makeCall()
         try call.gather(.left)
         try call.run(for: .milliseconds(45))
         let now = call.now
@@ -232,7 +232,7 @@ import Testing
     // MARK: Faults
 
     @Test func aWrongPasswordIsNamedAndNoCandidateComes() throws {
-        let call = try call(credential: TURNCredential(username: "alice", password: "wrong, very secret"))
+        let call = try makeCall(credential: TURNCredential(username: "alice", password: "wrong, very secret"))
         call.left.keepsTrace = true
         try call.start()
         try call.run(for: .seconds(10))
@@ -243,7 +243,7 @@ import Testing
     }
 
     @Test func aServerThatIsNotThereDelaysNothingButTheEndOfGathering() throws {
-        let call = try call(policy: [.all, .all])
+        let call = try makeCall(policy: [.all, .all])
         call.relay?.server.isSilent = true
         try call.start()
         try call.connect(within: .seconds(2))
@@ -253,7 +253,7 @@ import Testing
     }
 
     @Test func aPeerThatTheServerForbidsIsNamed() throws {
-        let call = try call(
+        let call = try makeCall(
             policy: [.relay, .hostOnly], server: { $0.deniedPeers = [IPAddress(v4: 0xC633_640A)] })
         call.left.keepsTrace = true
         try call.start()
@@ -268,7 +268,7 @@ import Testing
     @Test func permissionsForTheAddressAPeerIsSeenAsLetItsChecksIn() throws {
         // The other side announces its inside address only, and comes from that of its NAT.
         for isTold in [true, false] {
-            let call = try call(
+            let call = try makeCall(
                 "rtt=40ms,nat=none/symmetric", policy: [.relay, .hostOnly],
                 configure: { side, configuration in
                     if side == .left, isTold { configuration.ice.relayPeers = [IPAddress(v4: 0xC633_6401)] }
@@ -293,7 +293,7 @@ import Testing
     }
 
     @Test func allocationsAreCapped() throws {
-        let call = try call(
+        let call = try makeCall(
             policy: [.all, .all],
             configure: { _, configuration in
                 configuration.ice.limits.relays = 2

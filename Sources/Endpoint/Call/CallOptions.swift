@@ -1,3 +1,4 @@
+import DTLSSRTP
 import ICE
 import Primitives
 
@@ -66,6 +67,14 @@ public struct NetworkOptions: Hashable, Sendable {
     public var iceServers: [ICEServerURL] = []
     /// For TURN servers whose URL has no credentials.
     public internal(set) var login = TURNLogin.none
+    /// Addresses that peers are seen as by a TURN server of ours.
+    public var relayPeers: [IPAddress] = []
+    /// Whose certificates of TURN servers are believed.
+    public var relayTrust = TLSTrust()
+    /// Which relayed addresses are asked for.
+    public var relayFamilies = TURNAllocation.RequestedFamilies.ipv4
+    /// What servers over TCP and TLS are reached through.
+    public internal(set) var proxy: HTTPProxy?
     /// Which candidates may be used.
     public internal(set) var icePolicy = ICETransportPolicy.all
     public var portRange: ClosedRange<UInt16>?

@@ -34,13 +34,13 @@ public struct ICEServerURL: Hashable, Sendable, CustomStringConvertible {
         if credential != nil, uri.service == .stun {
             throw ICEServerError(bare, "a STUN server wants no user name and password")
         }
-        if uri.isSecure || uri.transport == .tcp {
-            throw ICEServerError(bare, "servers over TCP and TLS are not supported yet, only UDP")
+        if uri.isSecure, uri.transport == .udp {
+            throw ICEServerError(bare, "TURN over DTLS is not supported; leave ?transport=udp out for TLS")
         }
     }
 
     /// Without its percent escapes; `nil` where one is malformed or the bytes are no UTF-8.
-    private static func decoded(_ text: Substring) -> String? {
+    static func decoded(_ text: Substring) -> String? {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
         while let byte = rest.popFirst() {
@@ -58,6 +58,9 @@ public struct ICEServerURL: Hashable, Sendable, CustomStringConvertible {
     }
 
     public var description: String { "\(uri)" }
+
+    /// How it is reached, where not by UDP.
+    var stream: RelayStream? { uri.isSecure ? .tls(host: host) : uri.transport == .tcp ? .tcp : nil }
 }
 
 public struct ICEServerError: Error, Hashable, Sendable, CustomStringConvertible {

@@ -41,6 +41,36 @@ extension NetworkOptions {
         }
     }
 
+    /// An address that peers come from as a TURN server sees them, and that no candidate of theirs names: a proxy's.
+    public mutating func addRelayPeer(_ text: String) throws(NetworkOptionError) {
+        guard let ip = IPAddress(text), !ip.isUnspecified, !ip.isMulticast else {
+            throw NetworkOptionError(description: "--peer-seen-as \(text): write an IP address, such as 192.0.2.131")
+        }
+        guard relayPeers.count < 16 else {
+            throw NetworkOptionError(description: "--peer-seen-as \(text): 16 addresses are the most")
+        }
+        relayPeers.append(ip)
+    }
+
+    /// Certificates to believe of TURN servers over TLS.
+    public mutating func setRelayTrust(authorities: String?, isInsecure: Bool) throws(NetworkOptionError) {
+        if let authorities, !FileManager.default.isReadableFile(atPath: authorities) {
+            throw NetworkOptionError(description: "--turn-ca \(authorities): it cannot be read")
+        }
+        relayTrust.authorities = authorities
+        relayTrust.isInsecure = isInsecure
+    }
+
+    /// Families of relayed addresses: `ipv4`, `ipv6`, `both`.
+    public mutating func setRelayFamilies(_ text: String) throws(NetworkOptionError) {
+        switch text.lowercased() {
+        case "ipv4": relayFamilies = .ipv4
+        case "ipv6": relayFamilies = .ipv6
+        case "both": relayFamilies = .both
+        default: throw NetworkOptionError(description: "--relay-family \(text): write ipv4, ipv6 or both")
+        }
+    }
+
     /// Which addresses to gather on.
     public mutating func setFilters(
         family: String?, subnets: [String], policy: String
@@ -76,13 +106,19 @@ extension NetworkOptions {
         if icePolicy == .relay, !relays {
             throw NetworkOptionError(description: "--ice-policy relay needs a relay: add --ice-server turn:HOST:PORT")
         }
-        if relays, udpPort != nil {
+        if let server = iceServers.first(where: { $0.uri.service == .turn && $0.uri.transport == .udp }),
+            udpPort != nil
+        {
             throw NetworkOptionError(
-                description: "--udp-port and a turn: server do not go together yet: calls that share a socket would "
-                    + "share its one allocation; use --port-range")
+                description:
+                    "--udp-port and \(server): calls that share a socket would share the one allocation a server "
+                    + "gives it. Reach the server over TCP, where each call has a connection of its own "
+                    + "(turn:\(server.host):\(server.port)?transport=tcp, or turns:), or use --port-range")
         }
         if relays, isICELite {
-            throw NetworkOptionError(description: "--ice-lite never sends checks, so a turn: server is of no use to it")
+            throw NetworkOptionError(
+                description: "--ice-lite and a turn: server: a lite agent has host candidates only (RFC 8445 §2.5) and "
+                    + "never sends the checks that open a relay's permissions; leave one of the two out")
         }
     }
 }

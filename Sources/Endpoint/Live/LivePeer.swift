@@ -124,7 +124,7 @@ final class LivePeer: PeerConnectionObserver {
                 state.withLock { try? $0.keyLog?.write(contentsOf: Data((line + "\n").utf8)) }
             case .restartWanted, .negotiationNeeded:
                 signalContinuation.yield(event)
-            case .iceStateChanged, .selectedPairChanged, .nameResolutionWanted:
+            case .iceStateChanged, .selectedPairChanged, .nameResolutionWanted, .relayConnectionWanted:
                 break
             }
         }

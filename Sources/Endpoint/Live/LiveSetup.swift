@@ -11,6 +11,8 @@ import SDP
 struct ICEServers {
     var stun: [STUNServer] = []
     var relays: [RelayServer] = []
+    /// STUN servers over TCP and TLS. They see a connection's address, which is no candidate for UDP: `gather` asks them.
+    var connected: [RelayServer] = []
 
     func apply(to configuration: inout PeerConfiguration) {
         configuration.stunServers = stun
@@ -18,7 +20,9 @@ struct ICEServers {
     }
 
     /// Whether all are on this machine, so that 127.0.0.1 will do to reach them.
-    var areLocal: Bool { (stun.map(\.address) + relays.map(\.address)).allSatisfy(\.ip.isLoopback) }
+    var areLocal: Bool {
+        (stun.map(\.address) + relays.map(\.address) + connected.map(\.address)).allSatisfy(\.ip.isLoopback)
+    }
 }
 
 /// What calls over sockets share: the loop, sockets, servers, publishers.
@@ -119,6 +123,9 @@ extension CallSession {
         configuration.ice.isLite = options.network.isICELite
         configuration.ice.hidesPrivateAddresses = options.network.hidesPrivateAddresses
         configuration.ice.policy = options.network.icePolicy
+        configuration.ice.relayPeers = options.network.relayPeers
+        configuration.relayTrust = options.network.relayTrust
+        configuration.ice.allocation.families = options.network.relayFamilies
         configuration.ice.allowsAsymmetricResponses = options.network.allowsAsymmetricProxy
     }
 
@@ -209,12 +216,15 @@ extension CallSession {
         let resolver = Resolver()
         let credential = options.network.login.credential(at: Date())
         for url in options.network.iceServers {
-            for address in try await addresses(of: url, mapping, resolver) {
-                switch url.uri.service {
-                case .stun: servers.stun.append(STUNServer(url: "\(url)", address: address))
-                case .turn:
-                    servers.relays.append(
-                        RelayServer(url: "\(url)", address: address, credential: url.credential ?? credential))
+            let tunnel = url.uri.transport == .tcp ? options.network.proxy?.tunnel(to: url) : nil
+            for address in try await addresses(of: url, isProxied: tunnel != nil, mapping, resolver) {
+                let server = RelayServer(
+                    url: "\(url)", address: address, credential: url.credential ?? credential, stream: url.stream,
+                    tunnel: tunnel)
+                switch (url.uri.service, url.stream) {
+                case (.stun, nil): servers.stun.append(STUNServer(url: "\(url)", address: address))
+                case (.stun, _): servers.connected.append(server)
+                case (.turn, _): servers.relays.append(server)
                 }
             }
         }
@@ -222,8 +232,19 @@ extension CallSession {
     }
 
     private func addresses(
-        of url: ICEServerURL, _ mapping: AddressMapping, _ resolver: Resolver
+        of url: ICEServerURL, isProxied: Bool, _ mapping: AddressMapping, _ resolver: Resolver
     ) async throws -> [TransportAddress] {
+        if isProxied, let proxy = options.network.proxy {
+            if let ip = IPAddress(proxy.host) { return [TransportAddress(ip, proxy.port)] }
+            do {
+                let found = try await resolver.resolve(proxy.host)
+                // One is enough: an allocation is made for each.
+                return (found.first { $0.family == .ipv4 } ?? found.first).map { [TransportAddress($0, proxy.port)] }
+                    ?? []
+            } catch {
+                throw CallSetupError("--proxy \(proxy.host):\(proxy.port): \(error)", status: .network)
+            }
+        }
         if let mapped = mapping.server(name: url.host, port: url.port) { return mapped.map(\.address) }
         if let ip = IPAddress(url.host) { return [TransportAddress(ip, url.port)] }
         do {

@@ -46,7 +46,7 @@ struct Gatherer: Sendable {
         var time = now
         for server in configuration.stunServers {
             for base in bases where base.address.ip.family == server.address.ip.family {
-                guard !base.address.ip.isLoopback, !base.address.ip.isLinkLocal,
+                guard !base.address.ip.isLoopback || server.address.ip.isLoopback, !base.address.ip.isLinkLocal,
                     requests.count < configuration.limits.serverRequests
                 else { continue }
                 requests.append(

@@ -9,6 +9,9 @@ public enum ICEEvent: Hashable, Sendable {
     /// Where to send DTLS and media; `nil` stops all sending.
     case sendingPathChanged(NetworkPath?)
     case selectedPairChanged(local: Candidate, remote: Candidate, path: NetworkPath)
+    /// A TURN server is reached by TCP or TLS: a connection is to be made, and told by `relayConnected` or
+    /// `relayDisconnected`; so is one after it was lost.
+    case relayConnectionWanted(RelayServer)
     /// No STUN: what a TURN server delivered, on the path from our relayed address to the peer.
     case relayedDatagram(Datagram)
     /// Nothing was answered for 30 s (RFC 7675 §5.1).

@@ -51,6 +51,14 @@ public struct Candidate: Hashable, Sendable {
     }
 }
 
+extension Candidate {
+    /// How a relayed candidate's server is reached: `udp`, `tcp` or `tls`, as W3C webrtc-stats has it.
+    public var relayProtocol: String? {
+        guard type == .relayed, let url else { return nil }
+        return url.hasPrefix("turns:") ? "tls" : url.hasSuffix("transport=tcp") ? "tcp" : "udp"
+    }
+}
+
 extension Candidate: CustomStringConvertible {
     public var description: String {
         let related = relatedAddress.map { " of \($0)" } ?? ""

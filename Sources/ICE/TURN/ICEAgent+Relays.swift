@@ -19,28 +19,47 @@ extension ICEAgent {
     mutating func gatherRelayed(on bases: [LocalBase], at now: Instant, into out: inout Output) {
         guard configuration.policy != .hostOnly, !configuration.isLite else { return }
         relays.limit = now + configuration.gatheringLimit
+        let servers = mappedRelayServers(into: &out)
         for base in bases {
-            for server in configuration.relayServers {
-                for mapped in mapping.server(server.address) where mapped.address.ip.family == base.address.ip.family {
-                    guard Self.reaches(base.address.ip, mapped.address.ip) else { continue }
-                    var server = server
-                    server.address = mapped.address
-                    if mapped.isMapped {
-                        out.trace.append(
-                            .serverMapped(url: server.url, used: mapped.address, rule: mapped.rule ?? ""))
-                    }
-                    gatherRelayed(on: base, by: server, at: now, into: &out)
+            for server in servers where server.stream == nil && Self.reaches(base.address.ip, server.address.ip) {
+                gatherRelayed(on: base, by: server, at: now, into: &out)
+            }
+        }
+        for server in servers where server.stream != nil {
+            let known = relays.relays.indices.filter { relays.relays[$0].server.url == server.url }
+            for i in known {
+                for address in relays.relays[i].addresses { announceRelayed(address, of: i, into: &out) }
+            }
+            if known.isEmpty { wantConnection(to: server, into: &out) }
+        }
+    }
+
+    private mutating func wantConnection(to server: RelayServer, into out: inout Output) {
+        guard !relays.awaited.contains(server) else { return }
+        relays.awaited.append(server)
+        out.events.append(.relayConnectionWanted(server))
+    }
+
+    private func mappedRelayServers(into out: inout Output) -> [RelayServer] {
+        configuration.relayServers.flatMap { server in
+            mapping.server(server.address).map { mapped in
+                var server = server
+                server.address = mapped.address
+                if mapped.isMapped {
+                    out.trace.append(.serverMapped(url: server.url, used: mapped.address, rule: mapped.rule ?? ""))
                 }
+                return server
             }
         }
     }
 
     private static func reaches(_ base: IPAddress, _ server: IPAddress) -> Bool {
-        (!base.isLoopback || server.isLoopback) && base.isLinkLocal == server.isLinkLocal
+        base.family == server.family && (!base.isLoopback || server.isLoopback)
+            && base.isLinkLocal == server.isLinkLocal
     }
 
     private mutating func gatherRelayed(
-        on base: LocalBase, by server: RelayServer, isRedirected: Bool = false, at now: Instant, into out: inout Output
+        on base: LocalBase, by server: RelayServer, at now: Instant, into out: inout Output
     ) {
         let path = NetworkPath(local: base.address, remote: server.address)
         if let known = relays.index(on: path) {
@@ -58,14 +77,56 @@ extension ICEAgent {
         }
         var settings = configuration.allocation
         settings.credential = server.credential
-        var relay = Relay(
-            server: server, base: base,
-            allocation: TURNAllocation(configuration: settings, random: context.random.split()))
-        relay.isRedirected = isRedirected
-        relays.relays.append(relay)
+        settings.isReliable = server.stream != nil
+        relays.relays.append(
+            Relay(
+                server: server, base: base,
+                allocation: TURNAllocation(configuration: settings, random: context.random.split())))
         let index = relays.relays.count - 1
         relays.relays[index].allocation.start(at: now, into: &relays.output)
         drainRelay(index, at: now, into: &out)
+    }
+
+    // MARK: Connections
+
+    /// The connection to a server stands; `base` is its address on our side.
+    public mutating func relayConnected(
+        _ server: RelayServer, on base: LocalBase, at now: Instant, into out: inout Output
+    ) {
+        guard connectionState != .closed else { return }
+        begin(at: now, into: &out)
+        relays.awaited.removeAll { $0 == server }
+        gatherRelayed(on: base, by: server, at: now, into: &out)
+        settle(at: now, into: &out)
+    }
+
+    /// There is no connection to a server, or none any more: what it relayed is lost. Gives whether another connection is
+    /// of use: not where the server had refused us before.
+    public mutating func relayDisconnected(
+        _ server: RelayServer, from base: TransportAddress?, reason: String, at now: Instant, into out: inout Output
+    ) -> Bool {
+        let i = relays.relays.firstIndex { $0.server == server && $0.base.address == base }
+        guard connectionState != .closed else {
+            if let i { relays.relays.remove(at: i) }
+            return false
+        }
+        let isRefused = i.flatMap { relays.relays[$0].allocation.failure }.map { !$0.isTransient } ?? false
+        begin(at: now, into: &out)
+        relays.awaited.removeAll { $0 == server }
+        if !isRefused {
+            out.trace.append(
+                .serverFailed(url: server.url, base: base ?? TransportAddress(.anyV4, 0), reason: reason))
+        }
+        if let i {
+            let addresses = relays.relays[i].addresses
+            relays.relays.remove(at: i)
+            if !addresses.isEmpty {
+                out.trace.append(.relayLost(url: server.url, relayed: addresses, because: reason))
+            }
+            drop(addresses, because: "the relayed address is lost: \(reason)", at: now, into: &out)
+        }
+        settle(at: now, into: &out)
+        return !isRefused
     }
 
     // MARK: In
@@ -147,7 +208,11 @@ extension ICEAgent {
                 .relayAllocated(url: relay.server.url, relayed: lease.relayed, lifetime: lease.lifetime))
             relays.relays[i].addresses = lease.relayed
             for address in lease.relayed { announceRelayed(address, of: i, into: &out) }
-            if let mapped = lease.mapped, configuration.policy == .all, !configuration.allocation.isReliable {
+            if let mapped = lease.mapped {
+                out.trace.append(
+                    .serverAnswered(url: relay.server.url, base: relay.base.address, mapped: mapped))
+            }
+            if let mapped = lease.mapped, configuration.policy == .all, relay.server.stream == nil {
                 announceReflexive(
                     Gatherer.Answer(base: relay.base, url: relay.server.url, mapped: mapped), into: &out)
             }
@@ -156,15 +221,20 @@ extension ICEAgent {
             out.trace.append(.relayLost(url: relay.server.url, relayed: relay.addresses, because: "\(loss)"))
             drop(relay.addresses, because: "the relayed address is lost: \(loss)", at: now, into: &out)
             relays.relays[i].addresses = []
-        case .failed(.tryAlternate(let address?, let domain)) where !relay.isRedirected:
+        case .failed(.tryAlternate(let address?, let domain)) where !relay.server.isRedirected:
             out.trace.append(
                 .serverFailed(
                     url: relay.server.url, base: relay.base.address,
                     reason: "\(TURNFailure.tryAlternate(address, domain: domain))"))
-            guard address.port != 0, address.ip.family == relay.base.address.ip.family else { return }
-            var server = relay.server
-            server.address = address
-            gatherRelayed(on: relay.base, by: server, isRedirected: true, at: now, into: &out)
+            guard address.port != 0,
+                relay.server.stream != nil || address.ip.family == relay.base.address.ip.family
+            else { return }
+            let server = relay.server.redirected(to: address)
+            if server.stream == nil {
+                gatherRelayed(on: relay.base, by: server, at: now, into: &out)
+            } else {
+                wantConnection(to: server, into: &out)
+            }
         case .failed(let failure):
             out.trace.append(
                 .serverFailed(url: relay.server.url, base: relay.base.address, reason: "\(failure)"))
@@ -201,7 +271,9 @@ extension ICEAgent {
             }
             guard !context.localCandidates.contains(where: { $0.address == result.address && $0.base == relayed })
             else { continue }
-            let preference = Int(relay.base.preference) - rank * 64 - i
+            // UDP before TCP before TLS, for late media is lost media.
+            let cost = relay.server.stream.map { $0 == .tcp ? 8_192 : 16_384 } ?? 0
+            let preference = Int(relay.base.preference) - cost - rank * 64 - i
             announce(
                 Candidate(
                     foundation: foundation(.relayed, relayed.ip, relay.server.url),

@@ -5,6 +5,7 @@ import Primitives
 ///     turn:turn.example.org            UDP, port 3478
 ///     turn:203.0.113.5:80?transport=tcp
 ///     turns:[2001:db8::5]              TLS over TCP, port 5349
+///     stun:192.0.2.1?transport=tcp     ours: RFC 7064 knows stun: over UDP and stuns: over TLS only
 ///
 /// There is no user name or password in one; `postern` has its own way to write them, and takes them off before.
 public struct ICEServerURI: Hashable, Sendable {
@@ -54,7 +55,9 @@ public struct ICEServerURI: Hashable, Sendable {
     private static func parseQuery(
         _ query: some StringProtocol, of service: Service
     ) throws(ParseError) -> Transport {
-        guard service == .turn else { throw ParseError(description: "a stun: URI has no query (RFC 7064 §3.1)") }
+        guard service == .turn || query.lowercased() == "transport=tcp" else {
+            throw ParseError(description: "a stun: URI has no query but ?transport=tcp (RFC 7064 §3.1 has none at all)")
+        }
         let parts = query.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0].lowercased() == "transport" else {
             throw ParseError(description: "\"?\(query)\" is no ?transport=udp or ?transport=tcp")
@@ -103,7 +106,8 @@ public struct ICEServerURI: Hashable, Sendable {
 extension ICEServerURI: CustomStringConvertible {
     public var description: String {
         let host = host.contains(":") ? "[\(host)]" : host
-        let query = service == .turn ? "?transport=\(transport.rawValue)" : ""
+        let isTold = service == .turn || (transport == .tcp && !isSecure)
+        let query = isTold ? "?transport=\(transport.rawValue)" : ""
         return "\(service.rawValue)\(isSecure ? "s" : ""):\(host):\(port)\(query)"
     }
 }

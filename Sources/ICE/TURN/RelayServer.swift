@@ -6,12 +6,43 @@ public struct RelayServer: Hashable, Sendable {
     public var url: String
     public var address: TransportAddress
     public var credential: TURNCredential?
+    /// Reached by a connection, which whoever drives the agent makes (`ICEEvent.relayConnectionWanted`).
+    public var stream: RelayStream?
+    /// The connection leads through a proxy, which `address` is of.
+    public var tunnel: HTTPTunnel?
+    /// Another server sent us here (RFC 8489 §10): it is followed once.
+    var isRedirected = false
 
-    public init(url: String, address: TransportAddress, credential: TURNCredential? = nil) {
+    public init(
+        url: String, address: TransportAddress, credential: TURNCredential? = nil, stream: RelayStream? = nil,
+        tunnel: HTTPTunnel? = nil
+    ) {
         self.url = url
         self.address = address
         self.credential = credential
+        self.stream = stream
+        self.tunnel = tunnel
     }
+
+    /// The same service at another address.
+    func redirected(to other: TransportAddress) -> RelayServer {
+        var server = self
+        server.isRedirected = true
+        guard tunnel != nil else {
+            server.address = other
+            return server
+        }
+        server.tunnel?.host = "\(other.ip)"
+        server.tunnel?.port = other.port
+        return server
+    }
+}
+
+/// TCP, or TLS over it.
+public enum RelayStream: Hashable, Sendable {
+    case tcp
+    /// The server's certificate has to bear this name or address.
+    case tls(host: String)
 }
 
 /// Which candidates an agent may use (RFC 8828 §5.2; `iceTransportPolicy` of W3C webrtc has the first two).

@@ -11,8 +11,6 @@ struct Relay: Sendable {
     var permitted: Set<IPAddress> = []
     /// Peers that a channel was asked for.
     var bound: Set<TransportAddress> = []
-    /// Whether a 300 led here; another is not followed.
-    var isRedirected = false
     var verifiedAt: Instant?
 
     var path: NetworkPath { NetworkPath(local: base.address, remote: server.address) }
@@ -23,13 +21,15 @@ struct Relay: Sendable {
 /// The allocations of an agent, which outlive its generations.
 struct RelayTable: Sendable {
     var relays: [Relay] = []
+    /// Servers that a connection is being made to for the first time.
+    var awaited: [RelayServer] = []
     /// Gathering does not wait longer for them; they come in late all the same.
     var limit: Instant?
     /// Kept between calls, so that steady traffic does not allocate it anew.
     var output = TURNOutput()
 
     var isEmpty: Bool { relays.isEmpty }
-    var isComplete: Bool { limit == nil || relays.allSatisfy(\.isSettled) }
+    var isComplete: Bool { limit == nil || (awaited.isEmpty && relays.allSatisfy(\.isSettled)) }
     /// Nothing is held at any server.
     var areReleased: Bool { relays.allSatisfy(\.allocation.hasEnded) }
 

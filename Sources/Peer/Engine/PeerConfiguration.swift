@@ -20,6 +20,8 @@ public struct PeerConfiguration: Sendable {
         get { ice.relayServers }
         set { ice.relayServers = newValue }
     }
+    /// Whose certificates of TURN servers are believed.
+    public var relayTrust = TLSTrust()
     public var certificate: Certificate
     public var capabilities: MediaCapabilities
     public var srtpProfiles: [SRTPProfile]

@@ -71,6 +71,8 @@ extension PeerEngine {
         case .selectedPairChanged(let local, let remote, _):
             note(.pairSelected, at: now, into: &out)
             out.events.append(.selectedPairChanged(local: local, remote: remote))
+        case .relayConnectionWanted(let server):
+            out.events.append(.relayConnectionWanted(server))
         case .relayedDatagram(var datagram):
             dispatch(&datagram, at: now, into: &out)
         case .restartWanted(let silence):
@@ -193,6 +195,23 @@ extension PeerEngine {
 
     /// Whether what the relay servers held for us is freed: after `close`, sockets may be closed then.
     public var areRelaysReleased: Bool { ice.areRelaysReleased }
+
+    /// The connection to a TURN server stands; `base` is its address on our side.
+    public mutating func relayConnected(
+        _ server: RelayServer, on base: LocalBase, at now: Instant, into out: inout Output
+    ) {
+        ice.relayConnected(server, on: base, at: now, into: &iceOutput)
+        drainICE(at: now, into: &out)
+    }
+
+    /// There is no connection to a TURN server, or none any more. Gives whether another is of use.
+    public mutating func relayDisconnected(
+        _ server: RelayServer, from base: TransportAddress?, reason: String, at now: Instant, into out: inout Output
+    ) -> Bool {
+        let isWanted = ice.relayDisconnected(server, from: base, reason: reason, at: now, into: &iceOutput)
+        drainICE(at: now, into: &out)
+        return isWanted
+    }
 
     /// After `close` only relay servers are heard, until they have freed what they held.
     mutating func receiveReleasing(_ datagram: Datagram, at now: Instant, into out: inout Output) {

@@ -36,6 +36,8 @@ public enum PeerEvent: Sendable {
     case lossReported(mid: String, fraction: Double)
     /// A telephone event (DTMF) so far; `isEnd` tells the last of it.
     case telephoneEvent(ReceivedTelephoneEvent, mid: String)
+    /// A TURN server is reached by TCP or TLS: a connection is to be made (`relayConnected`, `relayDisconnected`).
+    case relayConnectionWanted(RelayServer)
     /// A candidate came under a `.local` name (RFC 6762): look it up and tell `resolveRemoteName`.
     case nameResolutionWanted(String)
     /// The other side said goodbye for a stream (RTCP BYE).

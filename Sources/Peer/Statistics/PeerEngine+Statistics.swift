@@ -66,6 +66,7 @@ extension PeerEngine {
             entry.set("priority", Int(candidate.priority))
             entry.set("foundation", candidate.foundation)
             entry.set("url", candidate.url)
+            entry.set("relayProtocol", type == .localCandidate ? candidate.relayProtocol : nil)
             // Not of the standard: the real address of a local candidate, the announced one of a remote one.
             let real = candidate.type == .host && candidate.base != candidate.address ? candidate.base : nil
             entry.set("baseAddress", real.map { "\($0)" })

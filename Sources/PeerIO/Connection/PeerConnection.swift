@@ -18,8 +18,10 @@ public protocol PeerConnectionObserver: AnyObject, Sendable {
 public actor PeerConnection {
     let loop: IOLoop
     var engine: PeerEngine
-    private var sockets: [TransportAddress: any MediaSocket] = [:]
+    var sockets: [TransportAddress: any MediaSocket] = [:]
     private let observer: any PeerConnectionObserver
+    /// Connections to TURN servers, also those that do not stand yet.
+    var streams: [ObjectIdentifier: RelayLink] = [:]
     private var timer: LoopTimer?
     private var out = PeerEngine.Output()
     private var sendBatch: [Datagram] = []
@@ -27,6 +29,10 @@ public actor PeerConnection {
     /// Names of the interfaces there are sockets on: `.local` names are asked for on these.
     private var interfaceNames: [String] = []
     private var multicastResolver: MulticastResolver?
+    /// The addresses that are gathered on, best first.
+    private(set) var hostAddresses: [IPAddress] = []
+    /// Set by `close`: no connection is made any more.
+    private(set) var isClosing = false
     private let waiting = Atomic<Int>(0)
 
     /// How long TURN servers are waited for when the connection is closed.
@@ -58,6 +64,7 @@ public actor PeerConnection {
             precondition(binding.socket.loop === loop, "a connection's sockets are on its loop")
             try binding.socket.start(owner: self)
             sockets[binding.socket.localAddress] = binding.socket
+            hostAddresses.append(binding.socket.localAddress.ip)
             ufrags = []
             if !interfaceNames.contains(binding.interfaceName) { interfaceNames.append(binding.interfaceName) }
             bases.append(
@@ -138,6 +145,7 @@ public actor PeerConnection {
     /// Says goodbye and closes the sockets. The last events are told before it returns. With allocations on TURN servers
     /// it takes a round trip more, and `releaseLimit` where they do not answer.
     public func close() async {
+        isClosing = true
         turn { $0.close(at: $1, into: &$2) }
         // A server that was not told keeps a port of ours for minutes, and a place of the user's quota.
         let limit = loop.now + Self.releaseLimit
@@ -148,6 +156,7 @@ public actor PeerConnection {
         timer = nil
         for socket in sockets.values { socket.close() }
         sockets = [:]
+        closeStreams()
     }
 
     // MARK: One turn
@@ -179,12 +188,15 @@ public actor PeerConnection {
         if !out.datagrams.isEmpty {
             sendDatagrams()
         }
+        var wanted: [RelayServer] = []
         if !out.events.isEmpty || !out.trace.isEmpty {
             observer.observe(events: out.events, trace: out.trace, at: now)
             for case .nameResolutionWanted(let name) in out.events { resolve(name) }
+            wanted = out.events.compactMap { if case .relayConnectionWanted(let server) = $0 { server } else { nil } }
         }
         out.removeAll()
         timer?.deadline = engine.deadline
+        for server in wanted { connect(to: server) }
     }
 
     /// Tells the sockets what checks of the other side name us by, before anything that leaves tells the other side.

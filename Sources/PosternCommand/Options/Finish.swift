@@ -14,13 +14,7 @@ func finish(
     signal(SIGPIPE, SIG_IGN)
     // Likewise a file that may grow no further (ulimit -f): the recording ends with an error that can be told.
     signal(SIGXFSZ, SIG_IGN)
-    let sources = [SIGINT, SIGTERM].map { number in
-        signal(number, SIG_IGN)
-        let source = DispatchSource.makeSignalSource(signal: number)
-        source.setEventHandler { session.interrupt() }
-        source.resume()
-        return source
-    }
+    let sources = interrupting(session)
     defer { for source in sources { source.cancel() } }
 
     let outcome: CallOutcome
@@ -40,6 +34,17 @@ func finish(
     for line in outcome.summary { terminal.log(outcome.status == .success ? .info : .error, line) }
     try writeReport(outcome.report, to: flags.report, terminal)
     if outcome.status != .success { throw ExitCode(outcome.status.rawValue) }
+}
+
+/// Lets SIGINT and SIGTERM end a session politely, until the sources are cancelled.
+func interrupting(_ session: CallSession) -> [any DispatchSourceSignal] {
+    [SIGINT, SIGTERM].map { number in
+        signal(number, SIG_IGN)
+        let source = DispatchSource.makeSignalSource(signal: number)
+        source.setEventHandler { session.interrupt() }
+        source.resume()
+        return source
+    }
 }
 
 /// A report that cannot be written is told before the call, not after it.

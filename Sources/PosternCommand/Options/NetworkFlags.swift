@@ -5,7 +5,10 @@ import Endpoint
 struct NetworkFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "A STUN or TURN server, stun:HOST:PORT or turn:HOST:PORT. Repeatable; Docs/turn.md.", valueName: "url"))
+            """
+            A STUN or TURN server: stun:HOST:PORT, turn:HOST:PORT, over TCP with ?transport=tcp, over TLS stuns: and turns:. \
+            Repeatable; Docs/turn.md.
+            """, valueName: "url"))
     var iceServer: [String] = []
 
     @Option(
@@ -25,6 +28,33 @@ struct NetworkFlags: ParsableArguments {
             (coturn's use-auth-secret); or POSTERN_TURN_SECRET.
             """, valueName: "file"))
     var turnSecretFile: String?
+
+    @Option(
+        help: ArgumentHelp("PEM certificates to trust for turns:, in place of the system's.", valueName: "file"))
+    var turnCa: String?
+
+    @Flag(help: "Trust any certificate for turns:.")
+    var turnInsecure = false
+
+    @Option(
+        help: ArgumentHelp("Relayed addresses to ask TURN servers for: ipv4, ipv6 or both.", valueName: "family"))
+    var relayFamily: String = "ipv4"
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            An HTTP proxy that servers over TCP and TLS are reached through (CONNECT): http://HOST:PORT, with USER:PASSWORD@ \
+            or USER@ and POSTERN_PROXY_PASSWORD where it asks for them.
+            """, valueName: "url"))
+    var proxy: String?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            An address that the other side comes from as our TURN server sees it, and that its candidates do not name: that of a \
+            proxy. It gets a permission. Repeatable.
+            """, valueName: "address"))
+    var peerSeenAs: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -108,6 +138,10 @@ extension CallOptions {
             network.isICELite = flags.iceLite
             try network.setTURNLogin(
                 user: flags.turnUser, passwordFile: flags.turnPasswordFile, secretFile: flags.turnSecretFile)
+            for text in flags.peerSeenAs { try network.addRelayPeer(text) }
+            try network.setRelayFamilies(flags.relayFamily)
+            if let proxy = flags.proxy { try network.setProxy(proxy) }
+            try network.setRelayTrust(authorities: flags.turnCa, isInsecure: flags.turnInsecure)
             try network.setFilters(
                 family: flags.addressFamily, subnets: flags.subnet, policy: flags.icePolicy)
         } catch {

@@ -82,6 +82,12 @@ extension CallOptions {
         try apply(network)
     }
 
+    /// Options of a gathering, which is no call.
+    init(gathering network: NetworkFlags) throws {
+        self.init()
+        try apply(network)
+    }
+
     /// Options of a call that is answered on demand.
     init(sending source: String?, _ media: MediaFlags, _ network: NetworkFlags) throws {
         self.init()

@@ -128,6 +128,26 @@ static inline int postern_udp_open(int family) {
     return fd < 0 ? -errno : fd;
 }
 
+// Without delay: each message is a packet's worth, and the next one does not complete it.
+static inline int postern_tcp_open(int family) {
+    int fd = socket(family == 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
+    return fd;
+}
+
+// A stream's: bytes, 0 at its end, or -errno. Writing to one that is closed raises no signal.
+static inline long postern_stream_read(int fd, uint8_t *bytes, size_t capacity) {
+    ssize_t count = recv(fd, bytes, capacity, 0);
+    return count < 0 ? -errno : (long)count;
+}
+
+static inline long postern_stream_write(int fd, const uint8_t *bytes, size_t length) {
+    ssize_t count = send(fd, bytes, length, MSG_NOSIGNAL);
+    return count < 0 ? -errno : (long)count;
+}
+
 static inline int postern_bind(int fd, struct postern_address address) {
     union postern_sockaddr name;
     socklen_t length = postern_to_sockaddr(address, &name);

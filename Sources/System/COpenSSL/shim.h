@@ -78,4 +78,15 @@ static inline int postern_X509_add_extension(X509 *certificate, int nid, const c
     return added;
 }
 
+// TLS over streams, for TURN servers: 1.2 and 1.3, no compression.
+static inline void postern_SSL_CTX_set_stream_versions(SSL_CTX *context) {
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+}
+
+static inline int postern_SSL_set_server_name(SSL *ssl, const char *name) {
+    return (int)SSL_set_tlsext_host_name(ssl, name);
+}
+
 #endif
