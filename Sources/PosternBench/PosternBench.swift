@@ -110,16 +110,14 @@ import Primitives
     static func cost() throws {
         let cost = try EngineCost()
         allocations(cost)
-        var problems = CostLimits.optimised.breaches(of: cost)
-        for problem in problems { print("over the limit: \(problem)") }
-        for (form, limits) in CostLimits.relayed {
+        var problems = CostLimits.current.breaches(of: cost)
+        for form in RelayedBench.Form.allCases {
             let relayed = try EngineCost(relay: RelayedBench(form))
-            print("  through a TURN server, \(form)")
+            print("\nthrough a TURN server, \(form)")
             allocations(relayed)
-            let breaches = limits.breaches(of: relayed)
-            for problem in breaches { print("over the limit: \(form): \(problem)") }
-            problems += breaches
+            problems += CostLimits.relayed(form).breaches(of: relayed).map { "\(form), \($0)" }
         }
+        for problem in problems { print("over the limit: \(problem)") }
         if !problems.isEmpty { exit(1) }
     }
 

@@ -7,7 +7,7 @@ import SimulatedTURN
 /// difference to the direct path.
 final class RelayedBench {
     /// How data travels between an engine and the server.
-    enum Form {
+    enum Form: CaseIterable {
         /// Four bytes before the packet (RFC 8656 §12).
         case channelData
         /// Send and Data indications, a STUN message around each packet (RFC 8656 §11).

@@ -34,20 +34,20 @@ import Testing
         return call
     }
 
-    /// Hours with a nonce that lasts a minute: a frame now and then each way, every one of which arrives. Two in the normal
+    /// Hours with a nonce that lasts a minute: a frame now and then each way, every one of which arrives. One in the normal
     /// run, twelve with POSTERN_SOAK; `Scripts/soak relay` holds twelve at full density.
     @Test func hoursThroughARelayWhoseNonceLastsAMinute() throws {
         let call = try relayed(
             kinds: [.audio], audioInterval: .seconds(2), server: { $0.nonceLifetime = .seconds(60) })
         try call.start()
         try call.connect()
-        try call.run(until: .zero + .seconds(1_800))
+        try call.run(until: .zero + .seconds(900))
         let began = (counters: try #require(call.relay?.server.counters), structure: structure(of: call.left.engine))
         let held = footprint(of: try #require(call.relay?.server))
         for side in Side.allCases {
             for key in call[side].received.keys { call[side].received[key]?.resetGaps() }
         }
-        let hours = Seeds.isSoak ? 12 : 2
+        let hours = Seeds.isSoak ? 12 : 1
         try call.run(until: .zero + .seconds(Double(hours) * 3_600))
 
         for side in Side.allCases {
@@ -59,12 +59,12 @@ import Testing
             #expect(track.longestGap < .milliseconds(2_250), "no gap: \(track.longestGap)")
         }
 
-        // What was asked since the first half hour, twice: most requests meet a stale nonce first.
+        // What was asked since the first quarter of an hour, twice: most requests meet a stale nonce first.
         let counters = try #require(call.relay?.server.counters)
         func requests(_ method: STUNMessage.Method) -> Int {
             (counters.requests[method.rawValue] ?? 0) - (began.counters.requests[method.rawValue] ?? 0)
         }
-        let span = hours * 3_600 - 1_800
+        let span = hours * 3_600 - 900
         let renewals = (refresh: span / 540, permission: span / 240, channel: span / 540)
         let stale = (counters.errors[438] ?? 0) - (began.counters.errors[438] ?? 0)
         let asked = requests(.refresh) + requests(.createPermission) + requests(.channelBind)
