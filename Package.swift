@@ -31,8 +31,8 @@ let package = Package(
         .target(name: "Congestion", dependencies: ["Primitives"]),
         .target(name: "DTLSSRTP", dependencies: ["Primitives", "COpenSSL", "CSRTP"]),
         .target(name: "Peer", dependencies: ["Primitives", "SDP", "ICE", "RTP", "Congestion", "DTLSSRTP"]),
-        .target(name: "PeerIO", dependencies: ["Primitives", "SDP", "ICE", "DTLSSRTP", "Peer", "CLinuxIO"]),
-        .target(name: "Media", dependencies: ["Primitives", "COpus", "CVPX", "CFFmpeg"]),
+        .target(name: "PeerIO", dependencies: ["Primitives", "SDP", "ICE", "DTLSSRTP", "Peer", "CLinuxIO", "Locks"]),
+        .target(name: "Media", dependencies: ["Primitives", "Locks", "COpus", "CVPX", "CFFmpeg"]),
         .target(
             name: "Signaling",
             dependencies: [
@@ -49,19 +49,19 @@ let package = Package(
             name: "Endpoint",
             dependencies: [
                 "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "Media", "Signaling",
-                "SimulatedNetwork",
+                "SimulatedNetwork", "Locks",
             ]),
         .executableTarget(
             name: "PosternCommand",
             dependencies: [
-                "Primitives", "Endpoint", "SimulatedNetwork",
+                "Primitives", "Locks", "Endpoint", "SimulatedNetwork",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(
             name: "PosternBench",
             dependencies: [
                 "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "SimulatedNetwork", "SimulatedTURN",
-                "CMeasure",
+                "CMeasure", "Locks",
             ]),
         .target(name: "SimulatedNetwork", dependencies: ["Primitives"]),
         .target(name: "SimulatedTURN", dependencies: ["Primitives", "ICE", "SimulatedNetwork"]),
@@ -86,6 +86,7 @@ let package = Package(
                 .apt(["libavformat-dev", "libavcodec-dev", "libswscale-dev", "libswresample-dev"])
             ]),
         .systemLibrary(name: "CLinuxIO", path: "Sources/System/CLinuxIO"),
+        .target(name: "Locks", path: "Sources/System/Locks"),
         .target(name: "CMeasure", dependencies: ["COpenSSL", "CSRTP"], path: "Sources/System/CMeasure"),
 
         .testTarget(
@@ -101,7 +102,7 @@ let package = Package(
             dependencies: [
                 "Peer", "SDP", "ICE", "RTP", "DTLSSRTP", "SimulatedNetwork", "SimulatedTURN", "FixtureSupport",
             ]),
-        .testTarget(name: "PeerIOTests", dependencies: ["PeerIO", "ICE", "CLinuxIO"]),
+        .testTarget(name: "PeerIOTests", dependencies: ["PeerIO", "ICE", "CLinuxIO", "Locks"]),
         .testTarget(
             name: "SignalingTests",
             dependencies: [

@@ -1,11 +1,11 @@
 import CMeasure
 import DTLSSRTP
 import ICE
+import Locks
 import Peer
 import PeerIO
 import Primitives
 import SDP
-import Synchronization
 
 /// What a packet costs the loops of two peer connections over UDP on loopback, from the frame that is handed in to the
 /// frame that comes out, system calls and all: processor time and allocations of each loop's thread.
@@ -111,7 +111,7 @@ private final class Observer: PeerConnectionObserver {
         var isConnected = false
         var frames = 0
     }
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     func observe(events: [PeerEvent], trace: [TraceEvent], at now: Instant) {
         guard !events.isEmpty else { return }

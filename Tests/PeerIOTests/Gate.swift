@@ -1,5 +1,6 @@
 import CLinuxIO
 import Glibc
+import Locks
 import Primitives
 
 @testable import PeerIO

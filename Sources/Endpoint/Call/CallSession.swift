@@ -1,6 +1,7 @@
 import DTLSSRTP
 import Foundation
 import ICE
+import Locks
 import Media
 import Peer
 import Primitives
@@ -61,14 +62,14 @@ public final class CallSession: Sendable {
     let reporter: any CallReporter
     private let interruptions = Atomic<Int>(0)
     /// What is sent; `options.send` until another source takes its place.
-    let sourcePath: Mutex<String?>
+    let sourcePath: Locked<String?>
     /// The address mapping with the names of its rules looked up.
-    let mapping = Mutex(AddressMapping.identity)
+    let mapping = Locked(AddressMapping.identity)
 
     public init(options: CallOptions, reporter: any CallReporter) {
         self.options = options
         self.reporter = reporter
-        sourcePath = Mutex(options.send)
+        sourcePath = Locked(options.send)
         mapping.withLock { $0 = options.network.mapping }
     }
 

@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
+import Locks
 import Primitives
-import Synchronization
 
 /// Where the commands to a running call come from: times told beforehand (`--at`), and the lines of a file, a named pipe or
 /// standard input (`--control`).
@@ -13,7 +13,7 @@ final class CallControl: Sendable {
     private let scheduled: [ScheduledCommand]
     private let path: String?
     private let reporter: any CallReporter
-    private let state: Mutex<State>
+    private let state: Locked<State>
 
     private struct State {
         var scheduledLeft: Int
@@ -40,7 +40,7 @@ final class CallControl: Sendable {
         self.scheduled = scheduled.sorted { $0.after < $1.after }
         self.path = path
         self.reporter = reporter
-        state = Mutex(State(scheduledLeft: scheduled.count, isOpen: path != nil))
+        state = Locked(State(scheduledLeft: scheduled.count, isOpen: path != nil))
     }
 
     /// Whether a command may still come, or is being carried out.

@@ -1,16 +1,16 @@
 import Foundation
+import Locks
 import Media
 import Peer
 import PeerIO
 import Primitives
 import SDP
-import Synchronization
 
 /// One peer of a call over sockets: the connection with all that hangs on it, each on its own thread and each queue
 /// bounded. The loop's thread only sorts: frames to the recording's worker, trace to the log's, wishes to the encoders.
 final class LivePeer: PeerConnectionObserver {
     let name: String
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let recorderWorker: Worker
     private let logWorker: Worker?
     private let log: Confined<EventLog?>

@@ -1,7 +1,7 @@
+import Locks
 import Media
 import PeerIO
 import Primitives
-import Synchronization
 
 /// Makes what is recorded and what is sent follow the sections that were agreed, again after each exchange.
 ///
@@ -16,7 +16,7 @@ final class MediaFollower: Sendable {
     private let connection: PeerConnection
     private let source: Confined<(any MediaSource)?>
     private let clock: @Sendable () -> Instant
-    private let state: Mutex<State>
+    private let state: Locked<State>
 
     private struct State {
         /// What the source brings.
@@ -41,7 +41,7 @@ final class MediaFollower: Sendable {
         self.session = session
         self.side = side
         self.connection = connection
-        state = Mutex(State(kinds: session.kinds(of: source)))
+        state = Locked(State(kinds: session.kinds(of: source)))
         self.source = Confined(source)
         self.clock = clock
     }

@@ -1,10 +1,10 @@
 import DTLSSRTP
 import Foundation
+import Locks
 import Media
 import PeerIO
 import Primitives
 import Signaling
-import Synchronization
 
 /// `postern serve`: rooms, the page, and with `--answer` this process as the other side of every room's call.
 ///
@@ -16,7 +16,7 @@ public final class RoomService: Sendable {
     private let reporter: any CallReporter
     private let server: RoomServer
     private let shared: SharedResources?
-    private let calls = Mutex(Calls())
+    private let calls = Locked(Calls())
     /// Ends when the server has stopped.
     private let life: AsyncStream<Void>
     private let lifeContinuation: AsyncStream<Void>.Continuation

@@ -1,6 +1,6 @@
+import Locks
 import Primitives
 import Signaling
-import Synchronization
 
 /// A place in a room on a server, over WebSocket, held through breaks of the connection.
 ///
@@ -15,7 +15,7 @@ final class RoomTransport: SignalingTransport {
     private let options: RoomOptions
     private let reporter: any CallReporter
     private let clock: @Sendable () -> Instant
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     private struct State {
         var dialogue = RoomDialogue()

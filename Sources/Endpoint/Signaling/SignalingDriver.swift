@@ -1,9 +1,9 @@
 import Foundation
+import Locks
 import Peer
 import PeerIO
 import Primitives
 import SDP
-import Synchronization
 
 /// Between a signalling transport and a connection: descriptions and candidates both ways, for as long as the call goes on.
 ///
@@ -30,7 +30,7 @@ final class SignalingDriver: Sendable {
     private let media: MediaFollower
     private let reporter: any CallReporter
     private let clock: @Sendable () -> Instant
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let work: AsyncStream<Work>
     private let workContinuation: AsyncStream<Work>.Continuation
 

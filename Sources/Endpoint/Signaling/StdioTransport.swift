@@ -1,11 +1,11 @@
 import Foundation
-import Synchronization
+import Locks
 
 /// Signalling by JSON lines: ours on standard output, the other side's on standard input.
 final class StdioTransport: SignalingTransport {
     let inputs: AsyncStream<SignalingInput>
     let isStrict = true
-    private let output = Mutex(())
+    private let output = Locked(())
 
     /// - Parameter offers: whether we begin. Who begins is the impolite one.
     init(offers: Bool) {

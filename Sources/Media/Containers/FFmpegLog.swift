@@ -1,6 +1,6 @@
 import CFFmpeg
 import Glibc
-import Synchronization
+import Locks
 
 /// Keeps FFmpeg's error lines from stderr and hands them to whoever ran the call that caused them.
 ///
@@ -11,7 +11,7 @@ enum FFmpegLog {
         var thread: UInt
         var text: String
     }
-    private static let waiting = Mutex<[Line]>([])
+    private static let waiting = Locked<[Line]>([])
     private static let installed: Void = {
         postern_ffmpeg_install_log()
     }()

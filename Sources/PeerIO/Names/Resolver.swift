@@ -1,5 +1,6 @@
 import CLinuxIO
 import Glibc
+import Locks
 import Primitives
 
 /// Host names to addresses, with the system's resolver (`getaddrinfo`: hosts file, DNS), off every other thread.

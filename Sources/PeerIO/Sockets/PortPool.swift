@@ -1,4 +1,5 @@
 import Glibc
+import Locks
 import Primitives
 
 /// Sockets from a range of ports, for all calls of a process. From any thread.

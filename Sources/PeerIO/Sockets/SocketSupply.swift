@@ -1,3 +1,4 @@
+import Locks
 import Primitives
 
 /// Where the calls of a process get their sockets: each from a pool of ports, or all a share of one port.

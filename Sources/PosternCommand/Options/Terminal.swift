@@ -1,13 +1,13 @@
 import Endpoint
 import Foundation
+import Locks
 import Primitives
-import Synchronization
 
 /// Standard error for people: a live status line on a terminal, plain lines in a pipe.
 final class Terminal: CallReporter {
     private let level: LogLevel
     private let isInteractive: Bool
-    private let hasStatusLine = Mutex(false)
+    private let hasStatusLine = Locked(false)
 
     init(level: LogLevel) {
         self.level = level
