@@ -179,12 +179,12 @@ import Testing
         await proxy.stop()
     }
 
-    /// Over TCP each call has a connection of its own, so calls may share a UDP port.
-    @Test func aCallOnOnePortForAllGoesThroughARelayOverTCP() async throws {
+    /// Calls share a UDP port and not an allocation: over UDP each has a socket of its own for servers, over TCP a connection.
+    @Test(arguments: ["udp", "tcp"]) func aCallOnOnePortForAllGoesThroughARelay(_ transport: String) async throws {
         _ = try await withTURNServer(scratch, ["--lt-cred-mech", "--user=alice:\(Self.password)"]) { ports in
             let relay = [
                 "--ice-policy", "relay", "--ice-server",
-                "turn:alice:\(Self.password)@127.0.0.1:\(ports.plain)?transport=tcp", "--interface", "lo",
+                "turn:alice:\(Self.password)@127.0.0.1:\(ports.plain)?transport=\(transport)", "--interface", "lo",
             ]
             let call = try await PipedCall.run(
                 offerer: ["--send", "test", "--duration", "3", "--udp-port", "\(ports.console + 1)"] + relay,
@@ -243,13 +243,13 @@ import Testing
             (["--ice-policy", "relay"], ["--ice-policy relay", "--ice-server turn:"]),
             (["--ice-server", "turn:h", "--turn-user", "a"], ["--turn-user", "--turn-password-file"]),
             (["--ice-policy", "none"], ["host-only"]),
-            (["--ice-server", "turn:h", "--udp-port", "30008"], ["--udp-port", "?transport=tcp"]),
-            (["--ice-server", "turn:h?transport=tcp", "--ice-lite"], ["--ice-lite", "host candidates only"]),
             (["--ice-server", "turns:h?transport=udp"], ["DTLS"]),
             (["--proxy", "http://p:1", "--ice-server", "turn:h"], ["--proxy http://p:1", "?transport=tcp"]),
         ] {
             let ended = try await postern(["loopback", "--send", "test"] + arguments, scratch: scratch)
             expectFailure(ended, 64, saying: words)
         }
+        let lite = try await postern(["call", "stdio:offer", "--ice-server", "turn:h", "--ice-lite"], scratch: scratch)
+        expectFailure(lite, 64, saying: ["--ice-lite", "host candidates only"])
     }
 }

@@ -26,6 +26,13 @@ import Testing
             agent.gather(bases: bases, at: now, into: &out)
         }
 
+        mutating func gather(_ bases: [LocalBase]) { agent.gather(bases: bases, at: .zero, into: &out) }
+
+        /// The bases that a server was asked from.
+        func asked(_ server: String) -> [TransportAddress] {
+            out.datagrams.filter { $0.path.remote == address(server) }.map(\.path.local)
+        }
+
         var candidates: [Candidate] {
             out.events.compactMap { if case .localCandidate(let candidate) = $0 { candidate } else { nil } }
         }
@@ -247,5 +254,22 @@ import Testing
         gathering.gather("192.0.2.1:4000", "192.0.2.2:4000")
         #expect(gathering.candidates.map(\.address) == [address("192.0.2.2:4000")])
         #expect(gathering.agent.localCandidates.count == 2)
+    }
+
+    /// A socket beside one that calls share: TURN servers are reached from it, and nothing is told of it.
+    @Test func aBaseForRelaysIsNoCandidateAndTheOnlyOneThatRelaysAreAskedFrom() throws {
+        for isShared in [true, false] {
+            var gathering = Gathering {
+                $0.relayServers = [RelayServer(url: "turn:turn.example.org", address: address("203.0.113.60:3478"))]
+            }
+            let bases = [
+                LocalBase(address: address("192.0.2.1:4000")),
+                LocalBase(address: address("192.0.2.1:4001"), isForRelays: isShared),
+            ]
+            gathering.gather(bases)
+            #expect(gathering.candidates.map(\.address) == (isShared ? [bases[0].address] : bases.map(\.address)))
+            #expect(gathering.asked("203.0.113.60:3478") == (isShared ? [bases[1].address] : bases.map(\.address)))
+            #expect(gathering.asked("203.0.113.50:3478") == (isShared ? [bases[0].address] : bases.map(\.address)))
+        }
     }
 }

@@ -61,6 +61,12 @@ extension NetworkOptions {
         relayTrust.isInsecure = isInsecure
     }
 
+    /// Whether calls share a socket and have TURN servers over UDP: then each has another socket for those.
+    var needsRelaySockets: Bool {
+        udpPort != nil && icePolicy != .hostOnly
+            && iceServers.contains { $0.uri.service == .turn && $0.uri.transport == .udp }
+    }
+
     /// Families of relayed addresses: `ipv4`, `ipv6`, `both`.
     public mutating func setRelayFamilies(_ text: String) throws(NetworkOptionError) {
         switch text.lowercased() {
@@ -105,15 +111,6 @@ extension NetworkOptions {
         let relays = iceServers.contains { $0.uri.service == .turn }
         if icePolicy == .relay, !relays {
             throw NetworkOptionError(description: "--ice-policy relay needs a relay: add --ice-server turn:HOST:PORT")
-        }
-        if let server = iceServers.first(where: { $0.uri.service == .turn && $0.uri.transport == .udp }),
-            udpPort != nil
-        {
-            throw NetworkOptionError(
-                description:
-                    "--udp-port and \(server): calls that share a socket would share the one allocation a server "
-                    + "gives it. Reach the server over TCP, where each call has a connection of its own "
-                    + "(turn:\(server.host):\(server.port)?transport=tcp, or turns:), or use --port-range")
         }
         if relays, isICELite {
             throw NetworkOptionError(

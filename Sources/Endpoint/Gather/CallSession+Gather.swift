@@ -59,11 +59,12 @@ extension CallSession {
         await loop.shutdown()
         let findings = GatherFindings(
             facts: journal.facts, roundTrips: roundTrips, bindings: bindings,
-            ownFamilies: Set(addresses.map(\.ip.family)), login: options.network.login.credential(at: Date()),
+            ownFamilies: Set(addresses.map(\.ip.family)), wantedFamilies: options.network.relayFamilies,
+            isProxied: options.network.proxy != nil,
+            login: options.network.login.credential(at: Date()),
             addresses: Dictionary(
-                (servers.stun.map { ($0.url, $0.address) } + servers.relays.map { ($0.url, $0.address) }).map {
-                    ($0, [$1])
-                },
+                servers.stun.map { ($0.url, [$0.address]) }
+                    + servers.relays.filter { $0.stream == nil }.map { ($0.url, [$0.address]) },
                 uniquingKeysWith: +))
         return findings.conclude(plan, options.network.iceServers)
     }

@@ -11,9 +11,12 @@ struct GatherFindings {
     var bindings: [String: StreamBinding.Answer]
     /// Families that we have addresses of: relayed addresses of others cannot be tried.
     var ownFamilies: Set<IPAddress.Family>
+    var wantedFamilies: TURNAllocation.RequestedFamilies
+    /// Whether what goes over TCP and TLS leads through a proxy.
+    var isProxied: Bool
     /// The user that servers were told whose URL names none.
     var login: TURNCredential?
-    /// Where each URL leads.
+    /// Where each URL leads that is asked over UDP.
     var addresses: [String: [TransportAddress]]
 
     func conclude(_ plan: GatherPlan, _ urls: [ICEServerURL]) -> GatherResult {
@@ -86,6 +89,9 @@ struct GatherFindings {
             verdict.text += ", data passed through and back (\(milliseconds(trip)))"
             verdict.dataRoundTripMilliseconds = trip
         }
+        if wantedFamilies == .both, families.count == 1 {
+            verdict.text += "; it gave no \(families[0] == .ipv4 ? "IPv6" : "IPv4") address"
+        }
         if !untried.isEmpty {
             let names = untried.joined(separator: " and ")
             verdict.text += "; no data was sent to the \(names) address, for there is no \(names) here"
@@ -119,7 +125,11 @@ struct GatherFindings {
         }
         // One network of several may be the wrong one; what a server said is worth more than its silence.
         let told = reasons.first { $0.prefix(3).allSatisfy(\.isNumber) }
-        var reason = told ?? reasons.first ?? "no answer within \(plan.limit)"
+        let silence =
+            url.stream == nil
+            ? "no answer within \(plan.limit)"
+            : "no connection within \(plan.limit)\(isProxied ? " through the proxy" : "")"
+        var reason = told ?? reasons.first ?? silence
         if told == nil, let error = facts.unreachable.first(where: { addresses[name]?.contains($0.remote) ?? false }) {
             reason += "; \(error.reason)"
         }

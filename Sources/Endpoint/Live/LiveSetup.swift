@@ -72,6 +72,15 @@ extension CallSession {
                         socket: socket, interfaceName: address.interfaceName,
                         preference: UInt16(clamping: 65_535 - index * 256)))
                 reporter.log(.debug, describe(socket, port, loop))
+                guard options.network.needsRelaySockets else { continue }
+                // An allocation belongs to a socket's address: on the shared one it would be everyone's.
+                let own = try UDPSocket(
+                    loop: loop,
+                    UDPSocketConfiguration(address: address.ip, interfaceIndex: configuration.interfaceIndex))
+                bindings.append(
+                    SocketBinding(
+                        socket: own, interfaceName: address.interfaceName,
+                        preference: UInt16(clamping: 65_535 - index * 256), isForRelays: true))
             }
         } catch {
             for binding in bindings { binding.socket.close() }

@@ -35,11 +35,12 @@ extension ICEAgent {
 
     mutating func gather(on bases: [LocalBase], at now: Instant, into out: inout Output) {
         setGatheringState(.gathering, into: &out)
+        let own = bases.filter { !$0.isForRelays }
         if configuration.policy != .relay {
-            for base in bases { announceHost(base, into: &out) }
+            for base in own { announceHost(base, into: &out) }
         }
         if configuration.policy == .all {
-            gatherer.start(bases, withMappedServers(into: &out), random: &context.random, at: now)
+            gatherer.start(own, withMappedServers(into: &out), random: &context.random, at: now)
         }
         gatherRelayed(on: bases, at: now, into: &out)
         gatherer.advance(to: now, configuration, random: &context.random, into: &out)
@@ -109,7 +110,7 @@ extension ICEAgent {
         begin(at: now, into: &out)
         mapping = new
         if gatheringState != .new, configuration.policy != .relay {
-            for base in bases { announceHost(base, into: &out) }
+            for base in bases where !base.isForRelays { announceHost(base, into: &out) }
         }
         settle(at: now, into: &out)
     }

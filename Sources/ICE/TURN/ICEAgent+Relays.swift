@@ -20,7 +20,8 @@ extension ICEAgent {
         guard configuration.policy != .hostOnly, !configuration.isLite else { return }
         relays.limit = now + configuration.gatheringLimit
         let servers = mappedRelayServers(into: &out)
-        for base in bases {
+        let chosen = bases.filter(\.isForRelays)
+        for base in chosen.isEmpty ? bases : chosen {
             for server in servers where server.stream == nil && Self.reaches(base.address.ip, server.address.ip) {
                 gatherRelayed(on: base, by: server, at: now, into: &out)
             }
@@ -212,7 +213,9 @@ extension ICEAgent {
                 out.trace.append(
                     .serverAnswered(url: relay.server.url, base: relay.base.address, mapped: mapped))
             }
-            if let mapped = lease.mapped, configuration.policy == .all, relay.server.stream == nil {
+            if let mapped = lease.mapped, configuration.policy == .all, relay.server.stream == nil,
+                !relay.base.isForRelays
+            {
                 announceReflexive(
                     Gatherer.Answer(base: relay.base, url: relay.server.url, mapped: mapped), into: &out)
             }

@@ -26,7 +26,10 @@ extension TURNAllocation {
             switch configuration.families {
             case .ipv4: break
             case .ipv6: attributes.append(.requestedAddressFamily(.ipv6))
-            case .both: attributes.append(.additionalAddressFamily(.ipv6))
+            case .both:
+                attributes.append(.additionalAddressFamily(.ipv6))
+                // coturn up to 4.6 knows it by its draft's number only. Who knows neither passes both over.
+                attributes.append(.unknown(type: 0x8032, value: [2, 0, 0, 0]))
             }
             return attributes + lifetime
         case .refresh: return lifetime

@@ -32,9 +32,9 @@ extension PeerConnection: StreamConnectionOwner {
             streams[ObjectIdentifier(connection)] = RelayLink(
                 connection: connection, server: server, attempt: attempt)
             try connection.start(owner: self)
-            Task { [weak connection] in
+            Task { [weak self, weak connection] in
                 try? await Task.sleep(for: Self.connectLimit)
-                if let connection, !connection.isOpen { lost(connection, "no connection within \(Self.connectLimit)") }
+                if let connection { await self?.giveUp(connection) }
             }
         } catch {
             disconnected(server, from: nil, reason: "\(error)", attempt: attempt)
@@ -58,6 +58,10 @@ extension PeerConnection: StreamConnectionOwner {
         streams[ObjectIdentifier(connection)] = link
         sockets[address] = connection
         turn { $0.relayConnected(link.server, on: LocalBase(address: address), at: $1, into: &$2) }
+    }
+
+    private func giveUp(_ connection: StreamConnection) {
+        if !connection.isOpen { lost(connection, "no connection within \(Self.connectLimit)") }
     }
 
     private func lost(_ connection: StreamConnection, _ reason: String) {

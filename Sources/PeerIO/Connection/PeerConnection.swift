@@ -70,7 +70,7 @@ public actor PeerConnection {
             bases.append(
                 LocalBase(
                     address: binding.socket.localAddress, interfaceName: binding.interfaceName,
-                    preference: binding.preference))
+                    preference: binding.preference, isForRelays: binding.isForRelays))
         }
         turn { $0.gather(bases: bases, at: $1, into: &$2) }
     }
@@ -269,10 +269,13 @@ public struct SocketBinding: @unchecked Sendable {
     public var socket: any MediaSocket
     public var interfaceName: String
     public var preference: UInt16
+    /// TURN servers are reached from it and nobody else (`LocalBase.isForRelays`).
+    public var isForRelays: Bool
 
-    public init(socket: any MediaSocket, interfaceName: String, preference: UInt16) {
+    public init(socket: any MediaSocket, interfaceName: String, preference: UInt16, isForRelays: Bool = false) {
         self.socket = socket
         self.interfaceName = interfaceName
         self.preference = preference
+        self.isForRelays = isForRelays
     }
 }

@@ -27,7 +27,7 @@ struct TURNPorts: Sendable {
 
     /// Waits until it has none any more, which it may take a moment to notice.
     func areFreed(_ scratch: Scratch) async throws -> Bool {
-        for _ in 0..<20 {
+        for _ in 0..<40 {
             if try await sessions(scratch) == 0 { return true }
             try await Task.sleep(for: .milliseconds(100))
         }
