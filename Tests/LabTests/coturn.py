@@ -1,11 +1,13 @@
 """Debian's coturn in a namespace of the lab, as a user would set it up."""
 import asyncio
 import os
+import shutil
 
 from LabTests.isolation import die_with_parent
+from LabTests.runner import Skip
 from LabTests.topology import INSIDE, STUN_PORT
 
-USER, PASSWORD = "alice", "hush-4711"
+USER, PASSWORD = "alice", "murmur-0815"
 
 
 class Coturn:
@@ -85,6 +87,8 @@ class Coturn:
 
 async def coturn(context, bench, **options):
     """One beside the peer inside, ended with the bench."""
+    if not shutil.which("turnserver"):
+        raise Skip("no turnserver; apt-get install coturn")
     server = await Coturn(bench.spaces["server"], os.path.join(context.folder, "coturn"), **options).start()
     bench.closing.append(server.stop)
     return server

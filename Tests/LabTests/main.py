@@ -14,9 +14,9 @@ from LabTests.flushes import flushes
 from LabTests.runner import run_all, summary, table
 from LabTests.topology import Settings
 
-# What Scripts/test runs, in less than a minute, with a Postern outside too: by rule, in a room, moved, odd, and the lab itself.
+# What Scripts/test runs, in less than a minute, with a Postern outside too: by rule, in a room, moved, odd, relayed, and the lab itself.
 SHORT = ("check/leaves-nothing", "map/relay/room/phone-offers", "S7/nft/flush/postern-offers", "S18/relay/conflict/phone-offers",
-         "S20/relay/crowd")
+         "S15/relay/phone-udp/raw/phone-offers", "S20/relay/crowd")
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -103,8 +103,6 @@ def missing(options):
     if options.verb not in (run_checks, up, shell):
         if not os.access(options.postern, os.X_OK):
             return f"no {options.postern}; swift build --product postern"
-        if not shutil.which("turnserver"):
-            return "no turnserver; apt-get install coturn"
         if options.phone == "chromium" and not shutil.which("chromium"):
             return "no chromium; apt-get install chromium, or --phone postern"
     return None
