@@ -4,6 +4,7 @@ import Peer
 import Primitives
 import SDP
 import SimulatedNetwork
+import SimulatedTURN
 
 /// Phones outside, a peer inside with a call for each, a port-level proxy between them, in virtual time: whole engines on
 /// both sides. The inside's calls have a port each, or all share one.
@@ -37,6 +38,8 @@ final class BoundaryBench {
     let insideHost: HostID
     var table = SharedSocketTable()
     private var random: RandomSource
+    /// The TURN server inside, where the scenario has one.
+    var relay: (host: HostID, server: TURNServer)?
 
     /// Changes or swallows what signalling carries: the call, whom it is for, and the text of a description or candidate.
     var filter: (_ call: Int, _ to: Side, _ text: String) -> String? = { $2 }
@@ -78,13 +81,17 @@ final class BoundaryBench {
                     Int(options.pool.lowerBound) + options.offset)...UInt16(
                         Int(options.pool.upperBound) + options.offset),
                 offset: -options.offset, target: Self.inside)
-            var configuration = ProxyConfiguration(rules: [rule], idleTimeout: options.idle, refresh: options.refresh)
+            var configuration = ProxyConfiguration(
+                rules: [rule] + options.relayRules, idleTimeout: options.idle, refresh: options.refresh)
             configuration.maximumFlows = options.maximumFlows
             configuration.whenFull = options.whenFull
             configuration.passesErrors = options.kind == .nft
             proxy = simulation.addProxy(
                 "proxy", configuration, front: [Self.front, Self.frontV6], back: [Self.back], inside: inner)
             insideHost = simulation.addHost("pc", addresses: [Self.inside], in: inner)
+            relay = options.turn.map { configuration in
+                (simulation.addHost("turn", addresses: [Self.turn], in: inner), TURNServer(configuration, seed: seed))
+            }
         }
         phoneNAT = options.nat.configuration.map {
             simulation.addNAT("phone NAT", $0, external: [IPAddress(v4: 0xCB00_7114)])
@@ -238,6 +245,7 @@ final class BoundaryBench {
             for call in calls.indices {
                 for side in Side.allCases { try advance(call, side) }
             }
+            turnRelay { $0.advance(to: $1, into: &$2) }
             if stop(self) { return true }
         }
         now = Swift.max(now, end)
@@ -258,10 +266,12 @@ final class BoundaryBench {
         }
         for entry in signals { due = earliest(due, entry.at) }
         for action in actions { due = earliest(due, action.at) }
+        due = earliest(due, relay?.server.deadline)
         return due.map { Swift.max($0, now) }
     }
 
     private func deliver(_ arrival: Arrival) throws {
+        if arrival.host == relay?.host { return deliverToRelay(arrival.delivery) }
         if arrival.host == insideHost { return try deliverInside(arrival) }
         guard let call = calls.firstIndex(where: { $0.phone.host == arrival.host }), !asleep.contains(call) else {
             return
@@ -272,7 +282,7 @@ final class BoundaryBench {
             guard let datagram = onPhoneArrival?(call, datagram) ?? (onPhoneArrival == nil ? datagram : nil) else {
                 return
             }
-            if datagram.bytes.prefix(2) == [1, 1] { calls[call].lastAnswer = now }
+            if isAnswer(datagram) { calls[call].lastAnswer = now }
             try turn(call, .left) { $0.receive(datagram, at: now, into: &$1) }
         case .unreachable(let path, let reason):
             try turn(call, .left) { $0.noteUnreachable(path, reason: "\(reason)", at: now, into: &$1) }
@@ -393,7 +403,7 @@ final class BoundaryBench {
                 if peer.engine.configuration.ice.isLite, datagram.bytes.prefix(2) == [1, 1] {
                     calls[call].lastConsent[datagram.path] = now
                 }
-            } else {
+            } else if kind != .turnChannel {
                 // RFC 7675 §5.1, in every scenario: consent of this very path, less than 30 s ago.
                 guard let consent = calls[call].lastConsent[datagram.path], now - consent < .seconds(30) else {
                     throw BoundaryError(
