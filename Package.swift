@@ -61,8 +61,8 @@ let package = Package(
         .executableTarget(
             name: "PosternBench",
             dependencies: [
-                "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "SimulatedNetwork", "CMeasure",
-                "Locks",
+                "Primitives", "SDP", "ICE", "RTP", "DTLSSRTP", "Peer", "PeerIO", "SimulatedNetwork", "SimulatedTURN",
+                "CMeasure", "Locks",
             ]),
         .target(name: "SimulatedNetwork", dependencies: ["Primitives"]),
         .target(name: "SimulatedTURN", dependencies: ["Primitives", "ICE", "SimulatedNetwork"]),

@@ -2,7 +2,7 @@ import DTLSSRTP
 import Primitives
 
 /// What the engines of a call spend on video from one to the other: 30 frames a second, each 16 packets of 1,200 bytes
-/// or a little less, over a wire that loses nothing.
+/// or a little less, over a wire that loses nothing; or both by a TURN server, whose own work is not counted.
 struct EngineCost {
     struct Total {
         var cost = Cost()
@@ -22,8 +22,12 @@ struct EngineCost {
     private(set) var packets = 0
     private(set) var frames = 0
 
-    init(profile: SRTPProfile = .aeadAES128GCM, frames: Int = 240, warmUp: Int = 90) throws {
-        var pair = try EnginePair(profile: profile)
+    init(
+        profile: SRTPProfile = .aeadAES128GCM, relay: RelayedBench? = nil, frames: Int = 240, warmUp: Int = 90
+    ) throws {
+        var pair = try EnginePair(
+            profile: profile, server: relay.map { relay in { relay.take($0, at: $1) } },
+            configure: { relay?.configure(&$0) })
         let book = Book()
         pair.willWork = { book.meter.start() }
         pair.didWork = { book.note($0, $1, $2, $3) }

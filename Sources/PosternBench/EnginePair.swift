@@ -33,6 +33,9 @@ struct EnginePair {
     var events: [(side: Side, event: PeerEvent)] = []
     /// Sees every datagram as it is sent; whether it arrives.
     var passes: (_ from: Side, _ datagram: Datagram, _ at: Instant) -> Bool = { _, _, _ in true }
+    /// A server on the way: what leaves it, addressed to the engines, for a datagram as it arrives there; `nil` where it is
+    /// for somebody else.
+    var server: ((_ datagram: Datagram, _ at: Instant) -> [Datagram]?)?
     /// Around the calls of an engine: before, and after with the number of datagrams in and out.
     var willWork: () -> Void = {}
     var didWork: (_ side: Side, _ work: Work, _ arrived: Int, _ sent: Int) -> Void = { _, _, _, _ in }
@@ -42,7 +45,14 @@ struct EnginePair {
     static let rightAddress = TransportAddress(IPAddress(v4: 0xC000_0202), 50_000)
 
     /// Both sides send and receive audio (section 0) and video (section 1); returns once both are connected.
-    init(profile: SRTPProfile = .aeadAES128GCM, seed: UInt64 = 1) throws {
+    ///
+    /// - Parameter configure: what is different from an ordinary engine.
+    init(
+        profile: SRTPProfile = .aeadAES128GCM, seed: UInt64 = 1,
+        server: ((_ datagram: Datagram, _ at: Instant) -> [Datagram]?)? = nil,
+        configure: (inout PeerConfiguration) -> Void = { _ in }
+    ) throws {
+        self.server = server
         var random = RandomSource.seeded(seed)
         let wallClock = WallClock(instant: .zero, unixNanoseconds: 1_700_000_000_000_000_000)
         func engine(_ role: ICERole) throws -> PeerEngine {
@@ -52,6 +62,7 @@ struct EnginePair {
             configuration.isDeterministic = true
             configuration.srtpProfiles = [profile]
             configuration.bitrates.start = 8_000_000
+            configure(&configuration)
             return PeerEngine(configuration: configuration, random: random.split(), wallClock: wallClock)
         }
         left = try engine(.controlling)
@@ -117,8 +128,8 @@ struct EnginePair {
     private mutating func deliver(_ datagrams: [Datagram], to side: Side) {
         var rest = datagrams[...]
         while let first = rest.first {
-            let isMedia = PacketClass(first.bytes) == .rtp
-            let batch = rest.prefix { (PacketClass($0.bytes) == .rtp) == isMedia }
+            let isMedia = isMedia(first.bytes)
+            let batch = rest.prefix { self.isMedia($0.bytes) == isMedia }
             rest = rest.dropFirst(batch.count)
             willWork()
             // The copy is what reading a socket does: every datagram comes with bytes of its own.
@@ -130,6 +141,11 @@ struct EnginePair {
             didWork(side, isMedia ? .receivingMedia : .receivingOther, batch.count, out.datagrams.count)
             drain(side)
         }
+    }
+
+    /// What a server wrapped is told by its size: nothing else in a call is as large.
+    private func isMedia(_ bytes: [UInt8]) -> Bool {
+        server == nil ? PacketClass(bytes) == .rtp : bytes.count > 800
     }
 
     private mutating func advance(_ side: Side) {
@@ -159,6 +175,15 @@ struct EnginePair {
 
     private mutating func put(_ datagram: Datagram, from side: Side) {
         guard passes(side, datagram, now) else { return }
+        if let relayed = server?(Self.arriving(datagram), now) {
+            for datagram in relayed {
+                wire.append(
+                    InFlight(
+                        arrival: now + delay, destination: datagram.path.remote == Self.leftAddress ? .left : .right,
+                        datagram: datagram))
+            }
+            return
+        }
         wire.append(
             InFlight(
                 arrival: now + delay, destination: side == .left ? .right : .left,

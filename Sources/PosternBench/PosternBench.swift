@@ -18,7 +18,7 @@ import Primitives
             try packets()
             try await sockets()
         case let other?:
-            print("usage: PosternBench [packets|sockets|cost|soak [hours] [leak]]; not \(other)")
+            print("usage: PosternBench [packets|sockets|cost|soak [hours] [leak] [relay]]; not \(other)")
         }
     }
 
@@ -56,6 +56,24 @@ import Primitives
         row("inbound: copy, unprotect, route, reassemble", costs.map { $0.nanoseconds($0.inbound) })
         row("  and the feedback it makes", costs.map { $0.nanoseconds($0.inboundFeedback) })
         allocations(costs[0])
+
+        section("the same through a TURN server, whose own work is not counted; ns a media packet")
+        for (form, name) in [
+            (RelayedBench.Form.channelData, "ChannelData"), (.indications, "Send and Data indications"),
+        ] {
+            // Beside the direct path in turns, so that a slow second of the machine hits both.
+            var relayed: [EngineCost] = []
+            var beside: [EngineCost] = []
+            for _ in 0..<rounds {
+                relayed.append(try EngineCost(relay: RelayedBench(form)))
+                beside.append(try EngineCost())
+            }
+            row("outbound, \(name)", relayed.map { $0.nanoseconds($0.outbound) })
+            row("  direct", beside.map { $0.nanoseconds($0.outbound) })
+            row("inbound, \(name)", relayed.map { $0.nanoseconds($0.inbound) })
+            row("  direct", beside.map { $0.nanoseconds($0.inbound) })
+            allocations(relayed[0], beside: beside[0])
+        }
     }
 
     static func sockets() async throws {
@@ -84,16 +102,29 @@ import Primitives
     private static func soak() throws {
         let arguments = CommandLine.arguments.dropFirst(2)
         let hours = arguments.lazy.compactMap { Int($0) }.first ?? 24
-        let soak = Soak(hours: max(1, hours), leaks: arguments.contains("leak"), seed: 1)
+        let soak = Soak(
+            hours: max(1, hours), leaks: arguments.contains("leak"), isRelayed: arguments.contains("relay"), seed: 1)
         if try !soak.run() { exit(1) }
     }
 
     static func cost() throws {
         let cost = try EngineCost()
         allocations(cost)
-        let problems = CostLimits.optimised.breaches(of: cost)
+        var problems = CostLimits.current.breaches(of: cost)
+        for form in RelayedBench.Form.allCases {
+            let relayed = try EngineCost(relay: RelayedBench(form))
+            print("\nthrough a TURN server, \(form)")
+            allocations(relayed)
+            problems += CostLimits.relayed(form).breaches(of: relayed).map { "\(form), \($0)" }
+        }
         for problem in problems { print("over the limit: \(problem)") }
         if !problems.isEmpty { exit(1) }
+    }
+
+    private static func allocations(_ cost: EngineCost, beside direct: EngineCost) {
+        let ours = [cost.allocations(cost.outbound), cost.allocations(cost.inbound)].map(short)
+        let theirs = [direct.allocations(direct.outbound), direct.allocations(direct.inbound)].map(short)
+        print("    allocations a packet, out / in: \(ours[0]) / \(ours[1]); direct \(theirs[0]) / \(theirs[1])")
     }
 
     private static func allocations(_ cost: EngineCost) {

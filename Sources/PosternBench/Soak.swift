@@ -1,12 +1,13 @@
 import CMeasure
 import Glibc
+import ICE
 import Primitives
 
 /// `PosternBench soak`: a call of many virtual hours whose memory must not know how long it is.
 ///
 /// Memory is read after each virtual hour, twice: what the process holds resident, and what of it the allocator has given
 /// out, which a small leak cannot hide in. The first hours fill rings, windows and tables; from then on it may move by a
-/// bound, and no more. `leak` is the negative twin: it keeps one datagram in so many, and the run must fail.
+/// bound, and no more. `relay` holds the call through a TURN server. `leak` is the negative twin: it keeps one datagram in so many, and the run must fail.
 struct Soak {
     /// Rings and windows are full by then.
     static let warmUpHours = 2
@@ -17,6 +18,8 @@ struct Soak {
 
     var hours: Int
     var leaks: Bool
+    /// Through a TURN server alone, whose nonces last a minute.
+    var isRelayed: Bool
     var seed: UInt64
 
     private struct Memory {
@@ -34,10 +37,11 @@ struct Soak {
         let network = "rtt=60ms,loss=1%,jitter=10ms"
         print(
             "\(hours) virtual hours of audio (50 packets/s) and video (30 frames/s) both ways over \(network), seed \(seed)"
+                + (isRelayed ? ", both through a TURN server whose nonces last a minute" : "")
                 + (leaks ? "; one datagram in \(Self.leakedEach) is leaked on purpose" : ""))
         print("  hour   processor s   datagrams   resident KiB   allocated KiB   frames received")
         let began = measure_thread_nanoseconds()
-        var call = try SoakCall(network: network, seed: seed)
+        var call = try SoakCall(network: network, isRelayed: isRelayed, seed: seed)
         call.leaksEach = leaks ? Self.leakedEach : nil
         var first: Memory?
         var worst = (resident: 0, allocated: 0)
@@ -89,6 +93,16 @@ struct Soak {
                     problems.append("\(name): \(mine.wrong) \(mine.kind) frames damaged or out of order")
                 }
                 if mine.longestGap > .seconds(2) { problems.append("\(name)'s \(mine.kind) stalled") }
+            }
+        }
+        if let counters = call.relay?.server.counters {
+            func requests(_ method: STUNMessage.Method) -> Int { counters.requests[method.rawValue] ?? 0 }
+            print(
+                "  the server answered \(requests(.refresh)) Refresh, \(requests(.createPermission)) CreatePermission,"
+                    + " \(requests(.channelBind)) ChannelBind, \(counters.errors[438] ?? 0) of them with 438; relayed"
+                    + " \(counters.channelData) ChannelData, \(counters.sendIndications) Send indications")
+            if counters.expired + counters.droppedFromClients > 0 || requests(.allocate) > 8 {
+                problems.append("an allocation, a permission or a channel was not kept: \(counters)")
             }
         }
         return problems

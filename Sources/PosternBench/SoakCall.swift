@@ -4,6 +4,7 @@ import Peer
 import Primitives
 import SDP
 import SimulatedNetwork
+import SimulatedTURN
 
 /// Two engines on a simulated network in virtual time, sending each other synthetic audio and video for as long as asked:
 /// what is looked at is whether anything grows with the length of the call.
@@ -26,11 +27,13 @@ struct SoakCall {
     /// The negative twin: one datagram in so many is never let go of. `nil` leaks nothing.
     var leaksEach: Int?
     private var leaked: [Datagram] = []
+    /// The TURN server that all goes through, where there is one: its nonces last a minute.
+    private(set) var relay: (host: HostID, server: TURNServer)?
     private var simulation: Simulation
     private var out = PeerEngine.Output()
 
     /// Both sides connected and sending: audio at the rate of a voice (50 packets a second), video of 30 frames a second.
-    init(network: String, seed: UInt64) throws {
+    init(network: String, isRelayed: Bool = false, seed: UInt64) throws {
         var random = RandomSource.seeded(seed)
         let topology = Topology.twoPeers(try NetworkSpecification(parsing: network), seed: random.next())
         simulation = topology.simulation
@@ -40,6 +43,10 @@ struct SoakCall {
             var configuration = PeerConfiguration(role: role, certificate: certificate)
             configuration.clock = .virtual
             configuration.isDeterministic = true
+            if isRelayed {
+                configuration.relayServers = [Self.server]
+                configuration.ice.policy = .relay
+            }
             var engine = PeerEngine(configuration: configuration, random: random.split(), wallClock: wallClock)
             try engine.addTransceiver(.audio, direction: .sendReceive)
             try engine.addTransceiver(.video, direction: .sendReceive)
@@ -50,8 +57,19 @@ struct SoakCall {
                     SoakTrack(.video, mid: "1", interval: .nanoseconds(33_333_333), bitrate: 200_000),
                 ])
         }
+        if isRelayed {
+            var configuration = TURNServer.Configuration(
+                listening: [Self.server.address], relayAddresses: [Self.server.address.ip])
+            configuration.nonceLifetime = .seconds(60)
+            let host = simulation.addHost("turn", addresses: [Self.server.address.ip])
+            relay = (host, TURNServer(configuration, seed: seed))
+        }
         try connect()
     }
+
+    private static let server = RelayServer(
+        url: "turn:203.0.113.20", address: TransportAddress(IPAddress(v4: 0xCB00_7114), 3_478),
+        credential: TURNCredential(username: "alice", password: "a password"))
 
     var areConnected: Bool { sides.allSatisfy(\.isConnected) }
 
@@ -79,25 +97,44 @@ struct SoakCall {
     mutating func run(until end: Instant, stop: (SoakCall) -> Bool = { _ in false }) {
         var arrivals: [Arrival] = []
         while true {
-            let due = earliest(earliest(sides[0].deadline, sides[1].deadline), simulation.nextEvent)
+            var due = earliest(earliest(sides[0].deadline, sides[1].deadline), simulation.nextEvent)
+            due = earliest(due, relay?.server.deadline)
             guard let due, due <= end else { break }
             now = max(now, due)
             arrivals.removeAll(keepingCapacity: true)
             simulation.advance(to: now, into: &arrivals)
             for arrival in arrivals { deliver(arrival) }
             for index in sides.indices { advance(index) }
+            advanceRelay()
             if stop(self) { return }
         }
         now = max(now, end)
     }
 
     private mutating func deliver(_ arrival: Arrival) {
-        let index = arrival.host == sides[0].host ? 0 : 1
         guard case .datagram(let datagram) = arrival.delivery else { return }
         datagrams += 1
+        if arrival.host == relay?.host {
+            var answers: [Datagram] = []
+            relay?.server.receive(datagram, at: now, into: &answers)
+            return sendFromRelay(answers)
+        }
+        let index = arrival.host == sides[0].host ? 0 : 1
         if let leaksEach, datagrams % leaksEach == 0 { leaked.append(datagram) }
         sides[index].engine.receive(datagram, at: now, into: &out)
         drain(index)
+    }
+
+    private mutating func advanceRelay() {
+        guard let due = relay?.server.deadline, due <= now else { return }
+        var out: [Datagram] = []
+        relay?.server.advance(to: now, into: &out)
+        sendFromRelay(out)
+    }
+
+    private mutating func sendFromRelay(_ datagrams: [Datagram]) {
+        guard let host = relay?.host else { return }
+        for datagram in datagrams { simulation.send(datagram, from: host, at: now) }
     }
 
     private mutating func advance(_ index: Int) {

@@ -22,7 +22,7 @@ extension TURNServer {
             if request.method == .binding {
                 response.attributes = [.xorMappedAddress(client.remote)]
             } else {
-                if let alternate = configuration.alternate {
+                if let alternate = configuration.alternate, alternate != client.local {
                     throw Refusal(error: .tryAlternate, attributes: [.alternateServer(alternate)])
                 }
                 let user = try authenticate(request, from: client, at: now)

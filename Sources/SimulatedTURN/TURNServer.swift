@@ -15,7 +15,7 @@ public struct TURNServer: SimulatedNode {
         var issued: Instant
     }
 
-    public let configuration: Configuration
+    public var configuration: Configuration
     public internal(set) var counters = TURNServerCounters()
     /// Answers every request of a method with an error, after its credentials were found good.
     public var forcedErrors: [STUNMessage.Method: STUNErrorCode] = [:]

@@ -29,7 +29,7 @@ extension TURNServer {
         /// Allocations of all.
         public var capacity: Int?
         public var deniedPeers: Set<IPAddress> = []
-        /// Sends everyone elsewhere.
+        /// Sends everyone there who asks elsewhere.
         public var alternate: TransportAddress?
         /// Whether refusals carry an integrity code.
         public var signsErrors = true

@@ -12,6 +12,12 @@ struct AllocationTests {
         #expect(CostLimits.current.breaches(of: cost) == [])
     }
 
+    @Test(arguments: RelayedBench.Form.allCases) func aRelayedPacketToo(_ form: RelayedBench.Form) throws {
+        let cost = try EngineCost(relay: RelayedBench(form), frames: 60, warmUp: 60)
+        #expect(cost.frames == 60)
+        #expect(CostLimits.relayed(form).breaches(of: cost) == [])
+    }
+
     /// The count must be able to fail.
     @Test func anAllocationIsCounted() {
         let nothing = Meter.measure {}

@@ -67,7 +67,7 @@ class Bench:
         pool = [there(port, settings.offset, self.inside) for port in range(first, last + 1)]
         configuration = {
             "listen": listen, "bind": FRONT_INNER if is_front else BACK, "seed": settings.seed + (0 if is_front else 1000),
-            "udp": (pool if settings.pool_proto != "tcp" else []) + [there(STUN_PORT)],
+            "udp": [] if settings.tcp_only else (pool if settings.pool_proto != "tcp" else []) + [there(STUN_PORT)],
             "tcp": (pool if settings.pool_proto != "udp" else []) + [there(SIGNALLING_PORT), there(STUN_PORT)],
             "idle": settings.idle, "idle_direction": settings.idle_direction, "tcp_idle": settings.tcp_idle,
             "max_flows": settings.max_flows, "overflow": settings.overflow, "queue": settings.queue,
@@ -79,6 +79,8 @@ class Bench:
         settings = self.settings
         if settings.delay or settings.jitter or settings.max_flows or settings.ipv6 != "none" or settings.tcp_idle:
             raise ValueError("delay, jitter, max_flows, tcp_idle and IPv6 outside need --kind relay")
+        if settings.tcp_only:
+            raise ValueError("tcp_only needs --kind relay")
         if settings.idle_direction != "both":
             raise ValueError("idle_direction needs --kind relay: the kernel's mappings live by both directions")
         nftables.apply(self.spaces["front"], nftables.front(settings))

@@ -8,15 +8,15 @@ import signal
 import subprocess
 import sys
 
-from LabTests import checks, isolation, scenarios_hostile, scenarios_moving, scenarios_room, scenarios_setup, scenarios_tcp
+from LabTests import checks, isolation, scenarios_hostile, scenarios_moving, scenarios_room, scenarios_setup, scenarios_tcp, scenarios_turn
 from LabTests.bench import Bench
 from LabTests.flushes import flushes
 from LabTests.runner import run_all, summary, table
 from LabTests.topology import Settings
 
-# What Scripts/test runs, in less than a minute, with a Postern outside too: by rule, in a room, moved, odd, and the lab itself.
+# What Scripts/test runs, in less than a minute, with a Postern outside too: by rule, in a room, moved, odd, relayed, and the lab itself.
 SHORT = ("check/leaves-nothing", "map/relay/room/phone-offers", "S7/nft/flush/postern-offers", "S18/relay/conflict/phone-offers",
-         "S20/relay/crowd")
+         "S15/relay/phone-udp/raw/phone-offers", "S20/relay/crowd")
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -48,7 +48,7 @@ def parsed():
     common.add_argument("--out", default=os.path.join(ROOT, "out", "lab"), metavar="DIR",
                         help="where packets, events, reports and recordings of each scenario go")
     common.add_argument("--phone", choices=("chromium", "postern"),
-                        help="who is outside: chromium, but in `short`, where it is postern")
+                        help="who is outside: chromium, but in `short` and `turn`, where it is postern")
     common.add_argument("--kind", choices=("relay", "nft"), help="the pair, where a scenario leaves it open")
     common.add_argument("--table", metavar="FILE", help="append the table of results, in Markdown")
     parser = argparse.ArgumentParser(prog="Scripts/lab", description="A phone outside, a proxy pair, Postern inside, in "
@@ -63,6 +63,8 @@ def parsed():
         "scenario", nargs="+", help="a name of `list`, or the beginning of one up to a /")
     verb("all", run_scenarios, "run all scenarios").set_defaults(scenario=None)
     verb("short", run_short, "the few that Scripts/test runs")
+    verb("turn", run_turn, "calls through coturn that take minutes: stale nonces, a server that is killed, every way to end"
+         ).add_argument("scenario", nargs="*", help="only these, such as turn/killed")
     verb("list", list_scenarios, "what there is, and what has to hold")
     verb("check", run_checks, "does the lab itself behave").add_argument(
         "scenario", nargs="*", help="only these, such as impairments")
@@ -84,7 +86,7 @@ def parsed():
         one.add_argument("--idle-direction", choices=("both", "client"))
         one.add_argument("--overflow", choices=("reject", "evict"))
     options = parser.parse_args()
-    options.phone = options.phone or ("postern" if options.verb is run_short else "chromium")
+    options.phone = options.phone or ("postern" if options.verb in (run_short, run_turn) else "chromium")
     options.has = functools.partial(has, options.postern)
     return options
 
@@ -108,7 +110,7 @@ def missing(options):
 
 
 def everything():
-    for module in (scenarios_setup, scenarios_moving, scenarios_hostile, scenarios_room, scenarios_tcp):
+    for module in (scenarios_setup, scenarios_moving, scenarios_hostile, scenarios_room, scenarios_tcp, scenarios_turn):
         yield from module.all_scenarios()
 
 
@@ -135,6 +137,11 @@ async def run_checks(options):
     scenarios = list(checks.all_checks())
     return await told(matching(scenarios, ["check/" + s.removeprefix("check/") for s in options.scenario])
                       if options.scenario else scenarios, options)
+
+
+async def run_turn(options):
+    scenarios = list(scenarios_turn.long_scenarios())
+    return await told(matching(scenarios, options.scenario) if options.scenario else scenarios, options)
 
 
 async def run_short(options):

@@ -75,6 +75,11 @@ class Context:
         return PosternPeer(self.options.postern, bench.spaces[bench.settings.inside],
                            os.path.join(self.folder, f"inside{number or ''}"), arguments, **options)
 
+    def postern(self, bench, namespace, arguments=(), **options):
+        """Postern in any namespace, on ports of its own."""
+        return PosternPeer(self.options.postern, bench.spaces[namespace], os.path.join(self.folder, "inside"), arguments,
+                           **options)
+
     async def call(self, bench, offerer="phone", rewrite=None, phone_candidates="none", phone=None, inside=None,
                    ends=True, **rest):
         """A call, started and not yet waited for."""

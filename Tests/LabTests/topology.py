@@ -41,6 +41,7 @@ class Settings:
     phone_nat: str = "none"          # none | cone | fullcone | symmetric
     ipv6: str = "none"               # none | both | only (outside)
     tcp_idle: float = 0.0            # the pair cuts idle TCP after this, 0: never (relay)
+    tcp_only: bool = False           # the pair passes no UDP at all
     seed: int = 1
 
     def phone_address(self, name):

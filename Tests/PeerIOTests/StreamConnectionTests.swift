@@ -145,7 +145,7 @@ private final class Listener {
 
     func accept() async throws -> Peer {
         for _ in 0..<2_000 {
-            let accepted = unsafe Glibc.accept(descriptor, nil, nil)
+            let accepted = Glibc.accept(descriptor, nil, nil)
             if accepted >= 0, fcntl(accepted, F_SETFL, O_NONBLOCK) == 0 { return Peer(accepted) }
             try await Task.sleep(for: .milliseconds(5))
         }

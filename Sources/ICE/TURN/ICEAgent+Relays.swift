@@ -135,6 +135,16 @@ extension ICEAgent {
     /// Whether a path leads to a TURN server of ours.
     public func isRelay(_ path: NetworkPath) -> Bool { relays.index(on: path) != nil }
 
+    /// Makes what a TURN server delivered on a channel into what the peer sent, in place: the way of most packets of a relayed
+    /// call, which need not pass the rest of the agent. False, and nothing done, for checks and for whatever is not quite right.
+    public func unwrapRelayed(_ datagram: inout Datagram) -> Bool {
+        guard datagram.bytes.count > 4, datagram.bytes[4] >= 4, let i = relays.index(on: datagram.path),
+            let path = relays.relays[i].allocation.unwrapChannelData(&datagram.bytes)
+        else { return false }
+        datagram.path = path
+        return true
+    }
+
     /// Takes a datagram of a TURN server's. False when it is none: a Binding answer may come from the same address.
     mutating func receiveRelayed(_ datagram: Datagram, at now: Instant, into out: inout Output) -> Bool {
         guard !relays.isEmpty, let i = relays.index(on: datagram.path) else { return false }

@@ -34,6 +34,17 @@ extension TURNAllocation {
     /// answers a request of an allocation or of someone else on the same socket, `expects` says.
     public static func isChannelData(_ bytes: [UInt8]) -> Bool { (0x40...0x4F).contains(bytes.first ?? 0) }
 
+    /// Takes the data out of ChannelData in place, and says from whom it is and to which of our addresses; `nil`, and nothing
+    /// done, where it is no data of a channel of ours.
+    func unwrapChannelData(_ message: inout [UInt8]) -> NetworkPath? {
+        guard let lease, message.count > ChannelData.headerSize else { return nil }
+        let number = UInt16(message[0]) << 8 | UInt16(message[1])
+        guard let channel = channels.first(where: { $0.number == number }),
+            let relayed = lease.relayed(channel.peer.ip.family), ChannelData.unwrap(&message) != nil
+        else { return nil }
+        return NetworkPath(local: relayed, remote: channel.peer)
+    }
+
     /// Whether this is an answer to one of our requests.
     public func expects(_ response: STUNTransactionID) -> Bool { transactions.contains { $0.id == response } }
 

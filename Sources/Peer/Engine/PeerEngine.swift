@@ -156,6 +156,10 @@ public struct PeerEngine {
         case .rtcp:
             receiveRTCP(&datagram, at: now, into: &out)
         case .turnChannel:
+            // What came out of a channel is nothing that is in a channel: this goes one level deep.
+            if ice.unwrapRelayed(&datagram), PacketClass(datagram.bytes) != .turnChannel {
+                return dispatch(&datagram, at: now, into: &out)
+            }
             guard ice.isRelay(datagram.path) else {
                 return drop(datagram, .turnChannel, .turnChannelUnknown, at: now, into: &out)
             }

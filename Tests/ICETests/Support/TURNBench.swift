@@ -15,6 +15,8 @@ final class TURNBench {
     /// What reached the peer.
     var peerReceived: [(time: Instant, datagram: Datagram)] = []
     var messagesSent = 0
+    /// Sees each message of the server's before it reaches the client; `false` swallows it.
+    var onAnswer: ((STUNMessage) -> Bool)?
     var clientPath = NetworkPath(local: address("192.0.2.10:5000"), remote: address("198.51.100.20:3478"))
     let hosts: [HostID]
 
@@ -79,7 +81,9 @@ final class TURNBench {
         try simulation.run(on: hosts, until: end) { node, step, now, out in
             switch (node, step) {
             case (0, .datagram(let datagram)):
-                if datagram.path == clientPath {
+                let message = onAnswer == nil ? nil : try? STUNMessage(parsing: datagram.bytes)
+                let passes = message.flatMap { onAnswer?($0) } ?? true
+                if datagram.path == clientPath, passes {
                     call(at: now, into: &out) { $0.receive(datagram.bytes, at: $1, into: &$2) }
                 }
             case (0, .advance):
@@ -112,6 +116,12 @@ final class TURNBench {
     }
     var failure: TURNFailure? { client.failure }
     func count(_ isWanted: (TURNTrace) -> Bool) -> Int { trace.count { isWanted($0.entry) } }
+    /// When a request was sent, repetitions and those with another nonce included, in milliseconds.
+    func sends(of request: TURNRequest, since start: Instant = .zero) -> [Int64] {
+        trace.compactMap { time, entry in
+            if case .requestSent(request, _) = entry, time >= start { time.nanoseconds / 1_000_000 } else { nil }
+        }
+    }
     func times(of request: TURNRequest) -> [Int64] {
         trace.compactMap { time, entry in
             if case .requestSent(request, attempt: 1) = entry {

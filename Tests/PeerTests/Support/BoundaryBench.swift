@@ -4,6 +4,7 @@ import Peer
 import Primitives
 import SDP
 import SimulatedNetwork
+import SimulatedTURN
 
 /// Phones outside, a peer inside with a call for each, a port-level proxy between them, in virtual time: whole engines on
 /// both sides. The inside's calls have a port each, or all share one.
@@ -40,6 +41,8 @@ final class BoundaryBench {
     private(set) var insideStreams: VirtualStreams
     private(set) var phoneStreams: [VirtualStreams] = []
     private var random: RandomSource
+    /// The TURN server inside, where the scenario has one.
+    var relay: (host: HostID, server: TURNServer)?
 
     /// Changes or swallows what signalling carries: the call, whom it is for, and the text of a description or candidate.
     var filter: (_ call: Int, _ to: Side, _ text: String) -> String? = { $2 }
@@ -81,7 +84,8 @@ final class BoundaryBench {
                     Int(options.pool.lowerBound) + options.offset)...UInt16(
                         Int(options.pool.upperBound) + options.offset),
                 offset: -options.offset, target: Self.inside)
-            var configuration = ProxyConfiguration(rules: [rule], idleTimeout: options.idle, refresh: options.refresh)
+            var configuration = ProxyConfiguration(
+                rules: [rule] + options.relayRules, idleTimeout: options.idle, refresh: options.refresh)
             configuration.maximumFlows = options.maximumFlows
             configuration.whenFull = options.whenFull
             configuration.passesErrors = options.kind == .nft
@@ -89,6 +93,9 @@ final class BoundaryBench {
             proxy = simulation.addProxy(
                 "proxy", configuration, front: [Self.front, Self.frontV6], back: [Self.back], inside: inner)
             insideHost = simulation.addHost("pc", addresses: [Self.inside], in: inner)
+            relay = options.turn.map { configuration in
+                (simulation.addHost("turn", addresses: [Self.turn], in: inner), TURNServer(configuration, seed: seed))
+            }
         }
         phoneNAT = options.nat.configuration.map {
             simulation.addNAT("phone NAT", $0, external: [IPAddress(v4: 0xCB00_7114)])
@@ -207,18 +214,6 @@ final class BoundaryBench {
         if isAsleep { asleep.insert(call) } else { asleep.remove(call) }
     }
 
-    /// Everything through the proxy is lost for so long.
-    func proxyOutage(_ length: TimeDelta) {
-        guard let proxy else { return }
-        let link = simulation.backLink(of: proxy)
-        var configuration = simulation.configuration(of: link)
-        configuration.up.outages = [now..<now + length]
-        configuration.down.outages = [now..<now + length]
-        simulation.configure(link, configuration)
-    }
-
-    func flush() { if let proxy { simulation.flush(proxy) } }
-
     // MARK: Running
 
     func run(for length: TimeDelta) throws { try run(until: now + length) }
@@ -248,6 +243,7 @@ final class BoundaryBench {
                 for side in Side.allCases { try advance(call, side) }
             }
             if options.hasTCP { try serveStreams() }
+            turnRelay { $0.advance(to: $1, into: &$2) }
             if stop(self) { return true }
         }
         now = Swift.max(now, end)
@@ -268,11 +264,13 @@ final class BoundaryBench {
         }
         for entry in signals { due = earliest(due, entry.at) }
         for action in actions { due = earliest(due, action.at) }
+        due = earliest(due, relay?.server.deadline)
         return due.map { Swift.max($0, now) }
     }
 
     private func deliver(_ arrival: Arrival) throws {
         if deliverStream(arrival) { return }
+        if arrival.host == relay?.host { return deliverToRelay(arrival.delivery) }
         if arrival.host == insideHost { return try deliverInside(arrival) }
         guard let call = calls.firstIndex(where: { $0.phone.host == arrival.host }), !asleep.contains(call) else {
             return
@@ -283,7 +281,7 @@ final class BoundaryBench {
             guard let datagram = onPhoneArrival?(call, datagram) ?? (onPhoneArrival == nil ? datagram : nil) else {
                 return
             }
-            if datagram.bytes.prefix(2) == [1, 1] { calls[call].lastAnswer = now }
+            if isAnswer(datagram) { calls[call].lastAnswer = now }
             try turn(call, .left) { $0.receive(datagram, at: now, into: &$1) }
         case .unreachable(let path, let reason):
             try turn(call, .left) { $0.noteUnreachable(path, reason: "\(reason)", at: now, into: &$1) }
@@ -407,7 +405,7 @@ final class BoundaryBench {
                 if peer.engine.configuration.ice.isLite, datagram.bytes.prefix(2) == [1, 1] {
                     calls[call].lastConsent[datagram.path] = now
                 }
-            } else {
+            } else if kind != .turnChannel {
                 // RFC 7675 §5.1, in every scenario: consent of this very path, less than 30 s ago.
                 guard let consent = calls[call].lastConsent[datagram.path], now - consent < .seconds(30) else {
                     throw BoundaryError(

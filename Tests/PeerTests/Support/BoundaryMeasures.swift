@@ -1,5 +1,6 @@
 import Foundation
 import Primitives
+import SimulatedNetwork
 import Testing
 
 /// What scenarios ask of a bench, in figures.
@@ -43,6 +44,21 @@ extension BoundaryBench {
         let after = Side.allCases.map { self[call, $0].received["0"]?.count ?? 0 }
         return zip(before, after).allSatisfy { $1 - $0 >= 35 }
     }
+}
+
+/// What is done to the proxy.
+extension BoundaryBench {
+    /// Everything through the proxy is lost for so long.
+    func proxyOutage(_ length: TimeDelta) {
+        guard let proxy else { return }
+        let link = simulation.backLink(of: proxy)
+        var configuration = simulation.configuration(of: link)
+        configuration.up.outages = [now..<now + length]
+        configuration.down.outages = [now..<now + length]
+        simulation.configure(link, configuration)
+    }
+
+    func flush() { if let proxy { simulation.flush(proxy) } }
 }
 
 /// The table of results: each scenario adds its rows; `Scripts/boundary-table` asks for them and prints them.

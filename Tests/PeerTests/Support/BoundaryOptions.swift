@@ -2,6 +2,7 @@ import ICE
 import Peer
 import Primitives
 import SimulatedNetwork
+import SimulatedTURN
 
 /// What stands between phones outside and the peer inside, and how both behave. The addresses are those of Docs/boundary.md.
 struct BoundaryOptions {
@@ -43,9 +44,18 @@ struct BoundaryOptions {
     /// Whether the inside offers an ICE restart where it is wanted.
     var offersRestarts = true
     var signalingDelay = TimeDelta.milliseconds(25)
+    /// A TURN server inside, reached from outside by the front's 3478; its relay ports are passed on too where `passesRelayPorts`.
+    var turn: TURNServer.Configuration?
+    var passesRelayPorts = false
     var configureInside: (inout PeerConfiguration) -> Void = { _ in }
     var configurePhone: (inout PeerConfiguration) -> Void = { _ in }
 
     var hasTCP: Bool { !phoneTCP.isEmpty || !insideTCP.isEmpty }
     var pool: ClosedRange<UInt16> { 30_008...30_208 }
+
+    var relayRules: [ProxyRule] {
+        guard turn != nil else { return [] }
+        return [ProxyRule(outside: 3_478...3_478, target: BoundaryBench.turn)]
+            + (passesRelayPorts ? [ProxyRule(outside: 49_152...49_252, target: BoundaryBench.turn)] : [])
+    }
 }
