@@ -31,7 +31,8 @@ let package = Package(
         .target(name: "Congestion", dependencies: ["Primitives"]),
         .target(name: "DTLSSRTP", dependencies: ["Primitives", "COpenSSL", "CSRTP"]),
         .target(name: "Peer", dependencies: ["Primitives", "SDP", "ICE", "RTP", "Congestion", "DTLSSRTP"]),
-        .target(name: "PeerIO", dependencies: ["Primitives", "SDP", "ICE", "DTLSSRTP", "Peer", "CLinuxIO", "Locks"]),
+        .target(
+            name: "PeerIO", dependencies: ["Primitives", "SDP", "ICE", "DTLSSRTP", "Peer", "CLinuxIO", "Locks"]),
         .target(name: "Media", dependencies: ["Primitives", "Locks", "COpus", "CVPX", "CFFmpeg"]),
         .target(
             name: "Signaling",

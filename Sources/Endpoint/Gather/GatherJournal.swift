@@ -1,9 +1,9 @@
 import ICE
+import Locks
 import Peer
 import PeerIO
 import Primitives
 import SDP
-import Synchronization
 
 /// Writes down what one of the two peers of a gathering tells, on its loop's thread.
 final class GatherJournal: PeerConnectionObserver {
@@ -22,7 +22,7 @@ final class GatherJournal: PeerConnectionObserver {
     }
 
     static let maximumFacts = 200
-    private let state = Mutex(Facts())
+    private let state = Locked(Facts())
     private let began: Instant
     private let told: @Sendable (GatheredCandidate) -> Void
 
