@@ -54,6 +54,18 @@ import Testing
             let stun = try await gather(["--ice-server", "stun:127.0.0.1:9"])
             #expect(stun.status == 20 && stun.json["servers"][0]["errorCode"].number == 701, "\(stun.text)")
         }
+        // A name that leads nowhere is one server's fault, and the others are asked all the same.
+        _ = try await withTURNServer(scratch, user) { ports in
+            let servers = ["turn:nobody.invalid", "turn:127.0.0.1:\(ports.plain)", "stuns:nobody.invalid"]
+            let nobody = try await gather(servers.flatMap { ["--ice-server", $0] })
+            #expect(nobody.status == 20, "\(nobody.text)")
+            for index in [0, 2] {
+                let verdict = nobody.json["servers"][index]
+                #expect(verdict["errorCode"].number == 701, "\(nobody.text)")
+                #expect(verdict["verdict"].text?.hasPrefix("701, nobody.invalid ") == true, "\(nobody.text)")
+            }
+            #expect(nobody.json["servers"][1]["works"] == .bool(true), "\(nobody.text)")
+        }
         // The key of a user as it was made for another realm: the server's own is told, to compare.
         let key = "0x9cb0c2e2bdd8f6b1ad4a9e9b9d0e0a3f"
         _ = try await withTURNServer(scratch, ["--lt-cred-mech", "--user=alice:\(key)"]) { ports in

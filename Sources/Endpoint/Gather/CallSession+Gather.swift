@@ -26,7 +26,7 @@ extension CallSession {
     public func runGather(
         _ plan: GatherPlan, told: @escaping @Sendable (GatheredCandidate) -> Void
     ) async throws -> GatherResult {
-        let servers = try await resolveServers()
+        let servers = try await resolveServers(isTolerant: true)
         let loop = try makeLoop()
         let addresses = try hostAddresses()
         let certificate = try makeCertificate()
@@ -60,7 +60,7 @@ extension CallSession {
         let findings = GatherFindings(
             facts: journal.facts, roundTrips: roundTrips, bindings: bindings,
             ownFamilies: Set(addresses.map(\.ip.family)), wantedFamilies: options.network.relayFamilies,
-            isProxied: options.network.proxy != nil,
+            isProxied: options.network.proxy != nil, unresolved: servers.unresolved,
             login: options.network.login.credential(at: Date()),
             addresses: Dictionary(
                 servers.stun.map { ($0.url, [$0.address]) }

@@ -14,6 +14,8 @@ struct GatherFindings {
     var wantedFamilies: TURNAllocation.RequestedFamilies
     /// Whether what goes over TCP and TLS leads through a proxy.
     var isProxied: Bool
+    /// Servers whose names could not be resolved, and why.
+    var unresolved: [String: String]
     /// The user that servers were told whose URL names none.
     var login: TURNCredential?
     /// Where each URL leads that is asked over UDP.
@@ -23,9 +25,7 @@ struct GatherFindings {
         var result = GatherResult()
         result.candidates = facts.candidates
         for url in urls {
-            result.servers.append(
-                url.uri.service == .turn
-                    ? turnVerdict(url, plan) : url.stream == nil ? stunVerdict(url, plan) : connectedVerdict(url))
+            result.servers.append(verdict(url, plan))
         }
         result.missing = plan.required.filter { type in !facts.candidates.contains { $0.type == type } }
         if !plan.required.isEmpty {
@@ -34,6 +34,15 @@ struct GatherFindings {
             result.status = .ice
         }
         return result
+    }
+
+    private func verdict(_ url: ICEServerURL, _ plan: GatherPlan) -> ServerVerdict {
+        if let reason = unresolved["\(url)"] {
+            return ServerVerdict(
+                url: "\(url)", service: url.uri.service.rawValue, works: false, text: "701, \(reason)", errorCode: 701)
+        }
+        if url.uri.service == .turn { return turnVerdict(url, plan) }
+        return url.stream == nil ? stunVerdict(url, plan) : connectedVerdict(url)
     }
 
     // MARK: STUN

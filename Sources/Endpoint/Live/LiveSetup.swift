@@ -13,6 +13,8 @@ struct ICEServers {
     var relays: [RelayServer] = []
     /// STUN servers over TCP and TLS. They see a connection's address, which is no candidate for UDP: `gather` asks them.
     var connected: [RelayServer] = []
+    /// Why there is no address, by URL.
+    var unresolved: [String: String] = [:]
 
     func apply(to configuration: inout PeerConfiguration) {
         configuration.stunServers = stun
@@ -217,8 +219,9 @@ extension CallSession {
                 + addresses.map { "\($0.ip)" }.joined(separator: ", "), status: .network)
     }
 
-    /// The addresses of the STUN and TURN servers. A name that cannot be resolved is an error: the flag asked for it.
-    func resolveServers() async throws -> ICEServers {
+    /// The addresses of the STUN and TURN servers. A name that cannot be resolved is an error, for the flag asked for it,
+    /// unless `isTolerant`: then it is in `unresolved`.
+    func resolveServers(isTolerant: Bool = false) async throws -> ICEServers {
         try await resolveMapping()
         let mapping = mapping.withLock { $0 }
         var servers = ICEServers()
@@ -226,7 +229,17 @@ extension CallSession {
         let credential = options.network.login.credential(at: Date())
         for url in options.network.iceServers {
             let tunnel = url.uri.transport == .tcp ? options.network.proxy?.tunnel(to: url) : nil
-            for address in try await addresses(of: url, isProxied: tunnel != nil, mapping, resolver) {
+            let proxy = tunnel == nil ? nil : options.network.proxy
+            let found: [TransportAddress]
+            do {
+                found = try await addresses(of: url, through: proxy, mapping, resolver)
+            } catch {
+                let flag = proxy.map { "--proxy \($0.host):\($0.port)" } ?? "--ice-server \(url)"
+                guard isTolerant else { throw CallSetupError("\(flag): \(error)", status: .network) }
+                servers.unresolved["\(url)"] = "\(error)"
+                continue
+            }
+            for address in found {
                 let server = RelayServer(
                     url: "\(url)", address: address, credential: url.credential ?? credential, stream: url.stream,
                     tunnel: tunnel)
@@ -241,26 +254,17 @@ extension CallSession {
     }
 
     private func addresses(
-        of url: ICEServerURL, isProxied: Bool, _ mapping: AddressMapping, _ resolver: Resolver
+        of url: ICEServerURL, through proxy: HTTPProxy?, _ mapping: AddressMapping, _ resolver: Resolver
     ) async throws -> [TransportAddress] {
-        if isProxied, let proxy = options.network.proxy {
+        if let proxy {
             if let ip = IPAddress(proxy.host) { return [TransportAddress(ip, proxy.port)] }
-            do {
-                let found = try await resolver.resolve(proxy.host)
-                // One is enough: an allocation is made for each.
-                return (found.first { $0.family == .ipv4 } ?? found.first).map { [TransportAddress($0, proxy.port)] }
-                    ?? []
-            } catch {
-                throw CallSetupError("--proxy \(proxy.host):\(proxy.port): \(error)", status: .network)
-            }
+            let found = try await resolver.resolve(proxy.host)
+            // One is enough: an allocation is made for each.
+            return (found.first { $0.family == .ipv4 } ?? found.first).map { [TransportAddress($0, proxy.port)] } ?? []
         }
         if let mapped = mapping.server(name: url.host, port: url.port) { return mapped.map(\.address) }
         if let ip = IPAddress(url.host) { return [TransportAddress(ip, url.port)] }
-        do {
-            return try await resolver.resolve(url.host).prefix(2).map { TransportAddress($0, url.port) }
-        } catch {
-            throw CallSetupError("--ice-server \(url): \(error)", status: .network)
-        }
+        return try await resolver.resolve(url.host).prefix(2).map { TransportAddress($0, url.port) }
     }
 
     /// What is sent on an agreed session: the kinds of the source that the other side takes, in the codecs agreed.

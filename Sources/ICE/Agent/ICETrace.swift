@@ -82,7 +82,8 @@ extension ICETrace: CustomStringConvertible {
         case .candidateIgnored(let candidate, let why): "candidate \(candidate) ignored: \(why.rawValue)"
         case .credentialsRefused: "remote credentials are not well formed"
         case .serverAnswered(let url, let base, let mapped): "\(url) sees \(base) as \(mapped)"
-        case .serverFailed(let url, let base, let reason): "\(url) from \(base): \(reason)"
+        case .serverFailed(let url, let base, let reason):
+            base.ip.isUnspecified ? "\(url): \(reason)" : "\(url) from \(base): \(reason)"
         case .relay(let url, let entry): "\(url): \(entry)"
         case .relayAllocated(let url, let relayed, let lifetime):
             "\(url) relays for us at \(relayed.map(\.description).joined(separator: " and ")), for \(lifetime)"

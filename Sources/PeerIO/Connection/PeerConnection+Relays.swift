@@ -7,43 +7,51 @@ import Primitives
 struct RelayLink {
     var connection: StreamConnection
     var server: RelayServer
-    /// Attempts since it last stood.
-    var attempt: Int
+    /// Which of our addresses that reach the server it is from.
+    var local: Int
+    /// Connections that were not to be had, or lost soon, in a row.
+    var failures: Int
+    var openedAt: Instant?
 }
 
 /// TURN servers over TCP and TLS: connected from the addresses that are gathered on, one after another until one does; and
 /// again after a loss, 1 s and doubling to 60 s apart, until the connection is closed or the server or a proxy refuses us.
 extension PeerConnection: StreamConnectionOwner {
     static let connectLimit = Duration.seconds(10)
+    /// A connection that stood for so long is a good one: after it the waits begin anew.
+    static let goodAfter: TimeDelta = .seconds(30)
 
-    func connect(to server: RelayServer, attempt: Int = 0) {
+    func connect(to server: RelayServer, local: Int = 0, failures: Int = 0) {
         guard !isClosing, !streams.values.contains(where: { $0.server == server }) else { return }
-        let remote = server.address
-        let locals = hostAddresses.filter { $0.reaches(remote.ip) }
-        guard !locals.isEmpty else {
+        let locals = addresses(reaching: server)
+        guard local < locals.count else {
+            let family = server.address.ip.family.rawValue
             return disconnected(
-                server, from: nil, reason: "there is no \(remote.ip.family.rawValue) address here to connect from",
-                attempt: nil)
+                server, from: nil, reason: "there is no \(family) address here to connect from", next: nil)
         }
         do throws(SocketFailure) {
             let connection = try StreamConnection(
-                loop: loop, from: locals[attempt % locals.count], to: remote, through: server.tunnel,
+                loop: loop, from: locals[local], to: server.address, through: server.tunnel,
                 tls: server.tls(engine.configuration.relayTrust))
-            streams[ObjectIdentifier(connection)] = RelayLink(
-                connection: connection, server: server, attempt: attempt)
             try connection.start(owner: self)
+            streams[ObjectIdentifier(connection)] = RelayLink(
+                connection: connection, server: server, local: local, failures: failures)
             Task { [weak self, weak connection] in
                 try? await Task.sleep(for: Self.connectLimit)
                 if let connection { await self?.giveUp(connection) }
             }
         } catch {
-            disconnected(server, from: nil, reason: "\(error)", attempt: attempt)
+            failed(server, local: local, failures: failures, reason: "\(error)", isRefused: false)
         }
     }
 
     func closeStreams() {
         for link in streams.values { link.connection.close() }
         streams = [:]
+    }
+
+    private func addresses(reaching server: RelayServer) -> [IPAddress] {
+        hostAddresses.filter { $0.reaches(server.address.ip) }
     }
 
     private func stands(_ connection: StreamConnection) {
@@ -54,7 +62,7 @@ extension PeerConnection: StreamConnectionOwner {
             lost(connection, "its port is in use here by UDP")
             return
         }
-        link.attempt = 0
+        link.openedAt = loop.now
         streams[ObjectIdentifier(connection)] = link
         sockets[address] = connection
         turn { $0.relayConnected(link.server, on: LocalBase(address: address), at: $1, into: &$2) }
@@ -67,26 +75,35 @@ extension PeerConnection: StreamConnectionOwner {
     private func lost(_ connection: StreamConnection, _ reason: String) {
         guard let link = streams.removeValue(forKey: ObjectIdentifier(connection)) else { return }
         connection.close()
-        let wasOpen = sockets[connection.localAddress] === connection
-        if wasOpen { sockets[connection.localAddress] = nil }
-        disconnected(
-            link.server, from: wasOpen ? connection.localAddress : nil, reason: reason,
-            attempt: connection.isRefused ? nil : link.attempt)
+        guard let openedAt = link.openedAt else {
+            return failed(
+                link.server, local: link.local, failures: link.failures, reason: reason,
+                isRefused: connection.isRefused)
+        }
+        sockets[connection.localAddress] = nil
+        let failures = loop.now - openedAt >= Self.goodAfter ? 0 : link.failures
+        disconnected(link.server, from: connection.localAddress, reason: reason, next: (link.local, failures))
     }
 
-    private func disconnected(
-        _ server: RelayServer, from address: TransportAddress?, reason: String, attempt: Int?
-    ) {
-        if let attempt, address == nil, attempt + 1 < hostAddresses.count(where: { $0.reaches(server.address.ip) }) {
-            return connect(to: server, attempt: attempt + 1)
+    /// It never stood: another of our addresses may do, and is tried at once.
+    private func failed(_ server: RelayServer, local: Int, failures: Int, reason: String, isRefused: Bool) {
+        if !isRefused, local + 1 < addresses(reaching: server).count {
+            return connect(to: server, local: local + 1, failures: failures)
         }
+        disconnected(server, from: nil, reason: reason, next: isRefused ? nil : (0, failures))
+    }
+
+    /// - Parameter next: what to try next, and the failures before; `nil`: nothing.
+    private func disconnected(
+        _ server: RelayServer, from address: TransportAddress?, reason: String, next: (local: Int, failures: Int)?
+    ) {
         var isWanted = false
         turn { isWanted = $0.relayDisconnected(server, from: address, reason: reason, at: $1, into: &$2) }
-        guard let attempt, isWanted, !isClosing else { return }
-        let wait = Duration.seconds(min(60, 1 << min(attempt, 6)))
+        guard let next, isWanted, !isClosing else { return }
+        let wait = Duration.seconds(min(60, 1 << min(next.failures, 6)))
         Task { [weak self] in
             try? await Task.sleep(for: wait)
-            await self?.connect(to: server, attempt: attempt + 1)
+            await self?.connect(to: server, local: next.local, failures: next.failures + 1)
         }
     }
 
