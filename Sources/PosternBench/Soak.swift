@@ -101,7 +101,8 @@ struct Soak {
                 "  the server answered \(requests(.refresh)) Refresh, \(requests(.createPermission)) CreatePermission,"
                     + " \(requests(.channelBind)) ChannelBind, \(counters.errors[438] ?? 0) of them with 438; relayed"
                     + " \(counters.channelData) ChannelData, \(counters.sendIndications) Send indications")
-            if counters.expired + counters.droppedFromClients > 0 || requests(.allocate) > 8 {
+            // Set-up may send a check before its permission is there; a permission that ran out would cost thousands.
+            if counters.expired > 0 || counters.droppedFromClients > 20 || requests(.allocate) > 8 {
                 problems.append("an allocation, a permission or a channel was not kept: \(counters)")
             }
         }
