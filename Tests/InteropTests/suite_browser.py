@@ -181,8 +181,7 @@ async def scenarios(runner, binary, usual, shy):
     # ICE-TCP: nothing of UDP is told to either; Chromium connects, postern listens.
     async def by_tcp(folder, offerer):
         arguments = ["--ice-transport", "tcp", "--send", "test", "--record", "{out}/out.webm", "--duration", "10"]
-        # No check of the estimate: on a connection it follows every stall of the machine.
-        c = await both_ways(folder, offerer, arguments=arguments, estimate=False,
+        c = await both_ways(folder, offerer, arguments=arguments,
                             filter_candidates=lambda _, candidate: candidate.split()[2].lower() == "tcp")
         ends = [c.last[end].get("protocol") for end in ("local", "remote")]
         c.check("over TCP", ends == ["tcp", "tcp"], f"{ends}")
