@@ -60,6 +60,8 @@ import Testing
         ("1 1 udp 5 192.0.2.1 1 host typ", "typ"), ("1 1 udp 5 192.0.2.1 1 typ", "typ"),
         ("1 1 udp 5 192.0.2.1 1 typ host generation", "generation"),
         ("1 1 udp 5 192.0.2.1 1 typ srflx raddr 192.0.2.2 rport x", "rport"),
+        ("1 1 udp 5 192.0.2.1 1 typ host generation 0\r ", "control character"),
+        ("1 1 udp 5 192.0.2.1 1 typ host a\u{1}b 0", "control character"),
         ("1 1 tcp 5 192.0.2.1 1 typ host tcptype maybe", "tcptype"),
     ])
     func malformedCandidateSaysWhatIsWrong(_ text: String, _ expected: String) {

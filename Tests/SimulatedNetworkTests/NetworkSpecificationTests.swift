@@ -46,6 +46,7 @@ import Testing
     ("", ""),
     ("rtt=0ms", ""),
     ("delay=50ms", "rtt=100ms"),
+    ("delay=39s", "up.delay=39s,down.delay=39s"),
     ("rtt=3ns", "up.delay=2ns,down.delay=1ns"),
     ("RTT=100MS,Loss=2%", "rtt=100ms,loss=2%"),
     ("loss=0.07,burst=2.5", "loss=7%,burst=2.5"),

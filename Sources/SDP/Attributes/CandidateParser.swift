@@ -36,6 +36,10 @@ extension CandidateAttribute {
             guard let value = reader.token() else {
                 throw Malformed("\(name) has no value after it", "write the value or leave the name out")
             }
+            // RFC 8839 §5.1 has visible characters here; a lone CR would end the line where this is written again.
+            guard name.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }), value.all({ $0 > 0x20 && $0 != 0x7F }) else {
+                throw Malformed("\(name) or its value has a control character in it", "leave it out")
+            }
             switch name {
             case "raddr" where relatedHost == nil: relatedHost = try Host(reading: value)
             case "rport" where relatedPort == nil:

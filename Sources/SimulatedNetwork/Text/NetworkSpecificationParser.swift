@@ -135,7 +135,7 @@ private func splitUnit(_ text: Substring) -> (value: Double, unit: Substring)? {
 }
 
 private func parseTime(_ text: Substring) -> TimeDelta? {
-    guard let time = parseLongTime(text), time <= .milliseconds(60_000) else { return nil }
+    guard let time = parseLongTime(text), time <= NetworkSpecification.longestTime else { return nil }
     return time
 }
 

@@ -2,9 +2,13 @@ import Primitives
 
 /// The text form, in the order of the table and without what is as in the ideal network. Parsing it gives the same value.
 extension NetworkSpecification: CustomStringConvertible {
+    /// The longest delay, jitter or round trip that can be written.
+    static var longestTime: TimeDelta { .milliseconds(60_000) }
+
     public var description: String {
         var items: [String] = []
-        if up.delay == down.delay {
+        // A round trip may be longer than the longest that can be written as one time.
+        if up.delay == down.delay, roundTrip <= Self.longestTime {
             if up.delay > .zero { items.append("rtt=" + timeText(roundTrip)) }
         } else {
             items.append("up.delay=" + timeText(up.delay))
