@@ -79,8 +79,6 @@ struct Gather: AsyncParsableCommand {
     }
 }
 
-private func write(_ line: String) { try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8)) }
-
 /// Candidates in columns.
 private enum GatherTable {
     static let heading = row("time", "type", "proto", "address", "port", "priority", "found.", "related", "server")

@@ -62,7 +62,7 @@ struct NAT: AsyncParsableCommand {
             json
             ? (["schema": "postern-nat/1", "results": .array(reports.map(\.json))] as JSONValue).pretty
             : reports.map { $0.sentences.joined(separator: "\n") }.joined(separator: "\n\n")
-        try? FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
+        write(text)
         if let failed = reports.first(where: { $0.status != .success }) { throw ExitCode(failed.status.rawValue) }
     }
 }

@@ -28,13 +28,7 @@ extension NetworkOptions {
             throw NetworkOptionError(description: "--ice-transport \(transport): write all, udp or tcp")
         }
         self.transports = transports
-        if let port {
-            guard let number = UInt16(port), number > 0 else {
-                throw NetworkOptionError(
-                    description: "--tcp-port \(port): write one port from 1 to 65535, such as 30008")
-            }
-            tcpPort = number
-        }
+        if let port { tcpPort = try Self.port(port, flag: "--tcp-port") }
         if let mode {
             guard let chosen = ICETCPMode(rawValue: mode) else {
                 throw NetworkOptionError(description: "--ice-tcp \(mode): write off, active, passive or both")
@@ -53,6 +47,14 @@ extension NetworkOptions {
         if transports == .udp || icePolicy == .relay { iceTCP = .off }
         // Who never sends checks makes no connections.
         if isICELite { iceTCP = iceTCP.isPassive ? .passive : .off }
+    }
+
+    /// One port, of a flag.
+    public static func port(_ text: String, flag: String) throws(NetworkOptionError) -> UInt16 {
+        guard let port = UInt16(text), port > 0 else {
+            throw NetworkOptionError(description: "\(flag) \(text): write one port from 1 to 65535, such as 30008")
+        }
+        return port
     }
 
     private func streamProblem(isChosen: Bool) -> String? {

@@ -50,10 +50,10 @@ final class CallControl: Sendable {
     /// Hands commands over when they are due.
     ///
     /// - Parameters:
-    ///   - isUp: whether the call stands.
+    ///   - stands: waits until the call does; false when it never will.
     ///   - take: carries one out; commands come one after another.
     func start(
-        clock: @escaping @Sendable () -> Instant, isUp: @escaping @Sendable () -> Bool,
+        clock: @escaping @Sendable () -> Instant, stands: @escaping @Sendable () async -> Bool,
         take: @escaping @Sendable (CallCommand) async -> CallSetupError?
     ) throws(CallSetupError) -> [Task<Void, Never>] {
         guard !scheduled.isEmpty || path != nil else { return [] }
@@ -62,7 +62,7 @@ final class CallControl: Sendable {
         if let path { try readLines(of: path, to: dueContinuation) }
         return [
             Task { [self] in
-                guard await Self.wait(until: isUp) else { return }
+                guard await stands() else { return }
                 let stood = clock()
                 let timer = Task {
                     for command in scheduled {
@@ -86,14 +86,6 @@ final class CallControl: Sendable {
     private struct Due: Sendable {
         var command: CallCommand
         var isScheduled: Bool
-    }
-
-    private static func wait(until isUp: @Sendable () -> Bool) async -> Bool {
-        while !isUp() {
-            try? await Task.sleep(for: .milliseconds(20))
-            if Task.isCancelled { return false }
-        }
-        return true
     }
 
     private func hand(over due: Due, to continuation: AsyncStream<Due>.Continuation) {

@@ -52,7 +52,8 @@ struct CallWishes: Sendable {
         held = [:]
     }
 
-    /// A section that is there goes both ways from now on, where there is something to send; else there is a new one.
+    /// A section that is there sends from now on, where there is something to send, and receives if nothing was sent on it; where
+    /// there is none, one that goes both ways is made.
     private mutating func add(
         _ kind: MediaKind, _ connection: PeerConnection, _ media: MediaFollower
     ) async throws {

@@ -62,10 +62,7 @@ extension CallSession {
             ownFamilies: Set(addresses.map(\.ip.family)), wantedFamilies: options.network.relayFamilies,
             isProxied: options.network.proxy != nil, unresolved: servers.unresolved,
             login: options.network.login.credential(at: Date()),
-            addresses: Dictionary(
-                servers.stun.map { ($0.url, [$0.address]) }
-                    + servers.relays.filter { $0.stream == nil }.map { ($0.url, [$0.address]) },
-                uniquingKeysWith: +))
+            addresses: Dictionary(servers.askedByUDP.map { ($0.url, [$0.address]) }, uniquingKeysWith: +))
         return findings.conclude(plan, options.network.iceServers)
     }
 

@@ -9,32 +9,28 @@ extension CallSession {
     /// - Parameter idle: the longest silence after which the binding's life is asked for; zero leaves it out.
     public func runNAT(idle: TimeDelta) async throws -> [NATReport] {
         let servers = try await resolveServers()
-        let asked =
-            servers.stun.map { ($0.url, $0.address) }
-            + servers.relays.filter { $0.stream == nil }.map { ($0.url, $0.address) }
+        let asked = servers.askedByUDP
         let loop = try makeLoop()
         let addresses = try hostAddresses()
         var reports: [NATReport] = []
         for family in [IPAddress.Family.ipv4, .ipv6] {
-            let own = asked.filter { $0.1.ip.family == family }
+            let own = asked.filter { $0.address.ip.family == family }
             guard let first = own.first,
-                let host = addresses.first(where: {
-                    $0.ip.family == family && (!$0.ip.isLoopback || first.1.ip.isLoopback) && !$0.ip.isLinkLocal
-                })
+                let host = addresses.first(where: { $0.ip.reaches(first.address.ip) })
             else { continue }
-            let second = own.first { $0.1.ip != first.1.ip }?.1
+            let second = own.first { $0.address.ip != first.address.ip }?.address
             do {
                 let probing = Probing(loop: loop, ip: host.ip)
-                let probe = NATProbe.Configuration(server: first.1, second: second)
+                let probe = NATProbe.Configuration(server: first.address, second: second)
                 var findings = try await probing.behavior(probe) { self.isInterrupted }
                 if findings.mayForget, idle > .zero {
                     reporter.log(
                         .info,
                         "measuring how long an idle mapping is kept, \(Int(idle.seconds)) s at most (--idle 0s: not)")
-                    let lifetime = NATLifetimeProbe.Configuration(server: first.1, limit: idle)
+                    let lifetime = NATLifetimeProbe.Configuration(server: first.address, limit: idle)
                     findings.lifetime = try await probing.lifetime(lifetime) { self.isInterrupted }
                 }
-                reports.append(NATReport(url: first.0, findings: findings))
+                reports.append(NATReport(url: first.url, findings: findings))
             } catch {
                 await loop.shutdown()
                 throw CallSetupError("\(error)", status: .network)

@@ -56,7 +56,7 @@ extension CallSession {
             connection: connection, side: side, transport: transport, media: media, reporter: reporter, clock: clock)
         let control = CallControl(scheduled: options.commands, path: options.controlPath, reporter: reporter)
         var tasks = driver.start() + [keepResolvingNames(for: connection), pressKeys(on: connection, of: side)]
-        tasks += try control.start(clock: clock, isUp: { side.journal.wasConnected }) { await driver.take($0) }
+        tasks += try control.start(clock: clock, stands: { await side.stands() }) { await driver.take($0) }
         let call = LiveCall(session: self, loop: loop, peers: [(side, connection)], log: log, logWorker: logWorker)
         var reports = await call.hold(waitForPeer: plan.waitForPeer) {
             var progress = driver.progress
@@ -96,10 +96,7 @@ extension CallSession {
     private func pressKeys(on connection: PeerConnection, of side: LivePeer) -> Task<Void, Never> {
         Task {
             guard let keys = options.keys else { return }
-            while !side.journal.wasConnected {
-                try? await Task.sleep(for: .milliseconds(20))
-                if Task.isCancelled { return }
-            }
+            guard await side.stands() else { return }
             try? await Task.sleep(for: .nanoseconds(keys.after.nanoseconds))
             guard !Task.isCancelled else { return }
             do {

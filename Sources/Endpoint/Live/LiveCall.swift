@@ -53,12 +53,11 @@ struct LiveCall {
             if dropped > 0 {
                 session.reporter.log(.error, "\(dropped) batches of frames were not recorded: disk too slow")
             }
-            for outcome in peer.live.outcomes {
-                reports[index].sent.merge(outcome.sent) { $0 + $1 }
-                reports[index].mediaFailure = reports[index].mediaFailure ?? outcome.failure
-                if outcome.refusedFrames > 0 {
-                    session.reporter.log(.error, "\(outcome.refusedFrames) frames were not sent: the loop was too busy")
-                }
+            let outcome = peer.live.outcome
+            reports[index].sent = outcome.sent
+            reports[index].mediaFailure = outcome.failure
+            if outcome.refusedFrames > 0 {
+                session.reporter.log(.error, "\(outcome.refusedFrames) frames were not sent: the loop was too busy")
             }
             peer.live.endSignals()
         }

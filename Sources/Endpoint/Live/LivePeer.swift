@@ -21,8 +21,9 @@ final class LivePeer: PeerConnectionObserver {
     private struct State {
         var journal = CallJournal()
         var publishers: [PublisherThread] = []
-        /// Stopped, for others in their place; kept for what they sent.
+        /// Stopped, for others in their place, and not at their end yet; and what those came to that are.
         var retired: [PublisherThread] = []
+        var retiredOutcome = PublisherThread.Outcome()
         var muted: Set<MediaKind> = []
         var recording: Confined<RecordingSession>?
         var hasRecordingFailed = false
@@ -47,6 +48,15 @@ final class LivePeer: PeerConnectionObserver {
     var publishers: [PublisherThread] { state.withLock { $0.publishers } }
     var hasPublisherFailed: Bool { publishers.contains { $0.outcome.failure != nil } }
 
+    /// Waits until the call stands; false when the task is cancelled before.
+    func stands() async -> Bool {
+        while !journal.wasConnected {
+            try? await Task.sleep(for: .milliseconds(20))
+            if Task.isCancelled { return false }
+        }
+        return true
+    }
+
     /// A publisher added to a call that stands already starts at once.
     func add(_ publisher: PublisherThread) {
         let isConnected = state.withLock { state in
@@ -63,11 +73,23 @@ final class LivePeer: PeerConnectionObserver {
         state.withLock { state in
             state.retired += state.publishers
             state.publishers = []
+            // However often the source is replaced, no more is kept than is still ending.
+            state.retired.removeAll { publisher in
+                let outcome = publisher.outcome
+                if outcome.isFinished { state.retiredOutcome.add(outcome) }
+                return outcome.isFinished
+            }
         }
     }
 
-    /// What every publisher of the call sent, those that others took the place of too.
-    var outcomes: [PublisherThread.Outcome] { state.withLock { $0.retired + $0.publishers }.map(\.outcome) }
+    /// What every publisher of the call came to, those that others took the place of too.
+    var outcome: PublisherThread.Outcome {
+        state.withLock { state in
+            var all = state.retiredOutcome
+            for publisher in state.retired + state.publishers { all.add(publisher.outcome) }
+            return all
+        }
+    }
 
     /// What is made of `kinds` is not sent from now on, or is again: pictures from a keyframe on.
     func mute(_ kinds: Set<MediaKind>, _ isMuted: Bool) {

@@ -21,6 +21,11 @@ struct ICEServers {
         configuration.relayServers = relays
     }
 
+    /// Those that datagrams are sent to.
+    var askedByUDP: [(url: String, address: TransportAddress)] {
+        stun.map { ($0.url, $0.address) } + relays.filter { $0.stream == nil }.map { ($0.url, $0.address) }
+    }
+
     /// Whether all are on this machine, so that 127.0.0.1 will do to reach them.
     var areLocal: Bool {
         (stun.map(\.address) + relays.map(\.address) + connected.map(\.address)).allSatisfy(\.ip.isLoopback)

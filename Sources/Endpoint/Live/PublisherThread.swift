@@ -36,10 +36,19 @@ final class PublisherThread: @unchecked Sendable {
     }
 
     struct Outcome: Sendable {
-        var isFinished: Bool
+        var isFinished = true
+        /// The first there was.
         var failure: MediaError?
-        var refusedFrames: Int
-        var sent: [MediaKind: Publisher.SentTotals]
+        var refusedFrames = 0
+        var sent: [MediaKind: Publisher.SentTotals] = [:]
+
+        /// Of several as of one.
+        mutating func add(_ other: Outcome) {
+            isFinished = isFinished && other.isFinished
+            failure = failure ?? other.failure
+            refusedFrames += other.refusedFrames
+            sent.merge(other.sent) { $0 + $1 }
+        }
     }
 
     init(

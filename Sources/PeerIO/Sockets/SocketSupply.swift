@@ -36,11 +36,7 @@ public final class SocketSupply: Sendable {
             state.withLock { $0.shared[key] = opened }
             return opened.share()
         case .range(let range, _):
-            let pool = state.withLock { state in
-                let pool = state.pools[range] ?? PortPool(range)
-                state.pools[range] = pool
-                return pool
-            }
+            let pool = state.withLock { Self.pool(of: range, in: &$0.pools) }
             return try pool.open(loop: loop, configuration)
         default:
             return try UDPSocket(loop: loop, configuration)
@@ -59,14 +55,19 @@ public final class SocketSupply: Sendable {
             state.withLock { $0.listeners[key] = opened }
             return opened.share()
         case .range(let range, _):
-            let pool = state.withLock { state in
-                let pool = state.streamPools[range] ?? PortPool(range)
-                state.streamPools[range] = pool
-                return pool
-            }
+            let pool = state.withLock { Self.pool(of: range, in: &$0.streamPools) }
             return try pool.listen(loop: loop, on: ip).share()
         case .any: return try TCPListener(loop: loop, on: ip, closesWithLastShare: true).share()
         }
+    }
+
+    /// The one that was made for the range, or a new one.
+    private static func pool(
+        of range: ClosedRange<UInt16>, in pools: inout [ClosedRange<UInt16>: PortPool]
+    ) -> PortPool {
+        let pool = pools[range] ?? PortPool(range)
+        pools[range] = pool
+        return pool
     }
 
     /// How the pool of a range stands; `nil` before it was first used.

@@ -46,13 +46,10 @@ public final class StreamConnection: MediaSocket, @unchecked Sendable {
     private var answer: HTTPTunnelAnswer?
     private let tls: TLSStream?
     private var state = State.connecting
-    private var descriptor: Int32
+    private var stream: TCPStream
     private var registration: LoopRegistration?
     private weak var owner: (any StreamConnectionOwner)?
     private var framing = TURNStreamFraming()
-    /// Encrypted or plain, for the kernel; `sent` of its bytes are gone.
-    private var output: [UInt8] = []
-    private var sent = 0
     private var counted = UDPSocketCounters()
     private var batch = DatagramBatch()
 
@@ -67,56 +64,46 @@ public final class StreamConnection: MediaSocket, @unchecked Sendable {
         tls: TLSStream.Configuration?
     ) throws(SocketFailure) {
         let subject = "\(tls == nil ? "TCP" : "TLS") connection to \(tunnel == nil ? "" : "the proxy at ")\(remote)"
-        let descriptor = postern_tcp_open(local.family.number)
-        guard descriptor >= 0 else { throw SocketFailure(code: -descriptor, call: "socket", subject: subject) }
-        var address = postern_address.none
+        var stream = try TCPStream(from: local, to: remote, subject: subject)
         do throws(SocketFailure) {
-            let bound = postern_bind(descriptor, postern_address(local))
-            guard bound == 0 else { throw SocketFailure(code: -bound, call: "bind", subject: subject) }
-            let result = postern_connect(descriptor, postern_address(remote))
-            guard result == 0 || result == -EINPROGRESS else {
-                throw SocketFailure(code: -result, call: "connect", subject: subject)
-            }
-            let named = unsafe postern_local_address(descriptor, &address)
-            guard named == 0 else { throw SocketFailure(code: -named, call: "getsockname", subject: subject) }
+            localAddress = try PeerIO.localAddress(of: stream.descriptor, subject: subject)
             do throws(TLSStream.Failure) {
                 self.tls = try tls.map { settings throws(TLSStream.Failure) in try TLSStream(settings) }
             } catch {
                 throw SocketFailure(code: EINVAL, call: "TLS", subject: subject, advice: error.description)
             }
         } catch {
-            _ = Glibc.close(descriptor)
+            stream.close()
             throw error
         }
         self.loop = loop
-        self.descriptor = descriptor
-        localAddress = address.transportAddress
+        self.stream = stream
         remoteAddress = remote
         self.tunnel = tunnel
         answer = tunnel.map(HTTPTunnelAnswer.init)
     }
 
-    deinit { if descriptor >= 0 { _ = Glibc.close(descriptor) } }
+    deinit { stream.close() }
 
     public func setUfrags(_ ufrags: [String]) {}
 
     public func start(owner: any UDPSocketOwner) throws(SocketFailure) {
         precondition(registration == nil, "a connection is started once")
         self.owner = owner as? any StreamConnectionOwner
-        registration = try loop.register(descriptor, for: [.read, .write], source: self)
+        registration = try loop.register(stream.descriptor, for: [.read, .write], source: self)
     }
 
     public func send(_ datagrams: [Datagram]) {
         guard state == .open else { return }
         for datagram in datagrams {
-            guard output.count - sent < Self.sendLimit else {
+            guard stream.queued < Self.sendLimit else {
                 counted.sendQueueDropped += 1
                 continue
             }
             counted.datagramsSent += 1
             counted.bytesSent += datagram.bytes.count
             guard let tls else {
-                output += datagram.bytes
+                stream.output += datagram.bytes
                 continue
             }
             do throws(TLSStream.Failure) {
@@ -124,7 +111,7 @@ public final class StreamConnection: MediaSocket, @unchecked Sendable {
             } catch {
                 return end(error.description)
             }
-            output += tls.takeOutput()
+            stream.output += tls.takeOutput()
         }
         flush()
     }
@@ -133,7 +120,7 @@ public final class StreamConnection: MediaSocket, @unchecked Sendable {
         guard state != .ended else { return }
         if let tls {
             tls.end()
-            output += tls.takeOutput()
+            stream.output += tls.takeOutput()
         }
         flush()
         finish()
@@ -144,7 +131,7 @@ extension StreamConnection: LoopSource {
     public func ready(_ readiness: Readiness, on loop: IOLoop) {
         guard owner != nil else { return finish() }
         if state == .connecting {
-            let error = postern_take_error(descriptor)
+            let error = postern_take_error(stream.descriptor)
             guard error == 0 else {
                 let proxy = tunnel == nil ? "" : "the proxy at \(remoteAddress): "
                 return end("\(proxy)\(errorName(error)), \(errorText(error))")
@@ -152,7 +139,7 @@ extension StreamConnection: LoopSource {
             guard readiness.contains(.write) else { return }
             if let tunnel {
                 state = .tunnelling
-                output += tunnel.request
+                stream.output += tunnel.request
                 flush()
             } else {
                 begin()
@@ -181,11 +168,11 @@ extension StreamConnection: LoopSource {
             try tls.advance()
         } catch {
             // The alert that says why is worth sending.
-            output += tls.takeOutput()
+            stream.output += tls.takeOutput()
             flush()
             return end(error.description)
         }
-        output += tls.takeOutput()
+        stream.output += tls.takeOutput()
         flush()
         guard tls.isOpen, state == .securing else { return }
         state = .open
@@ -196,22 +183,16 @@ extension StreamConnection: LoopSource {
     private func receive() {
         for _ in 0..<Self.readsPerTurn {
             guard state != .connecting, state != .ended else { return }
-            var count = 0
-            let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, used in
-                count = unsafe postern_stream_read(descriptor, buffer.baseAddress, buffer.count)
-                used = max(0, count)
+            let bytes: [UInt8]
+            switch stream.read() {
+            case .bytes(let read): bytes = read
+            case .nothing: return
+            case .ended: return end(closed)
+            case .failed(let code): return end("\(errorName(code)), \(errorText(code))")
             }
-            if count < 0 {
-                let code = Int32(clamping: -count)
-                guard code != EAGAIN, code != EINTR else { return }
-                return end("\(errorName(code)), \(errorText(code))")
-            }
-            guard count > 0 else {
-                return end(closed)
-            }
-            counted.bytesReceived += count
+            counted.bytesReceived += bytes.count
             take(bytes)
-            if count < 65_536 { return }
+            if bytes.count < TCPStream.readSize { return }
         }
     }
 
@@ -238,8 +219,8 @@ extension StreamConnection: LoopSource {
             return end(error.description)
         }
         // Keys may have been changed, which is answered.
-        output += tls.takeOutput()
-        if tls.hasEnded { end(closed) } else if sent < output.count { flush() }
+        stream.output += tls.takeOutput()
+        if tls.hasEnded { end(closed) } else if stream.queued > 0 { flush() }
     }
 
     /// What the proxy says, and what came with it.
@@ -274,33 +255,17 @@ extension StreamConnection: LoopSource {
     }
 
     private func flush() {
-        while sent < output.count, descriptor >= 0 {
-            let written = unsafe output.withUnsafeBufferPointer { bytes in
-                unsafe postern_stream_write(descriptor, bytes.baseAddress?.advanced(by: sent), bytes.count - sent)
-            }
-            guard written > 0 else {
-                let code = Int32(clamping: -written)
-                if code != EAGAIN, code != EINTR { return end("\(errorName(code)), \(errorText(code))") }
-                counted.sendBlocked += 1
-                break
-            }
-            counted.sendCalls += 1
-            sent += written
-        }
-        if sent == output.count {
-            output.removeAll(keepingCapacity: true)
-            sent = 0
-        } else if sent > 65_536 {
-            output.removeFirst(sent)
-            sent = 0
-        }
+        let flushed = stream.flush()
+        counted.sendCalls += flushed.calls
+        if flushed.isBlocked { counted.sendBlocked += 1 }
+        if let code = flushed.error { return end("\(errorName(code)), \(errorText(code))") }
         watch()
     }
 
     /// Asks for what is waited for.
     private func watch() {
         guard let registration, state != .connecting else { return }
-        loop.change(registration, to: sent < output.count ? [.read, .write] : .read)
+        loop.change(registration, to: stream.queued > 0 ? [.read, .write] : .read)
     }
 
     private func end(_ reason: String) {
@@ -316,8 +281,6 @@ extension StreamConnection: LoopSource {
         owner = nil
         if let registration { loop.remove(registration) }
         registration = nil
-        guard descriptor >= 0 else { return }
-        _ = Glibc.close(descriptor)
-        descriptor = -1
+        stream.close()
     }
 }

@@ -23,10 +23,7 @@ enum UDPSocketOpening {
             }
             try bind(descriptor, configuration)
             setOptions(descriptor, family, configuration)
-            var address = postern_address.none
-            let result = unsafe postern_local_address(descriptor, &address)
-            guard result == 0 else { throw SocketFailure(code: -result, call: "getsockname", subject: subject) }
-            return (descriptor, address.transportAddress)
+            return (descriptor, try localAddress(of: descriptor, subject: subject))
         } catch {
             _ = close(descriptor)
             throw error

@@ -29,19 +29,15 @@ public final class FramedConnection: @unchecked Sendable {
     }
 
     static let readsPerTurn = 4
-    private static let readSize = 65_536
 
     public let loop: IOLoop
     public let path: NetworkPath
     private var admission = FrameAdmission()
     private var state: State
-    private var descriptor: Int32
+    private var stream: TCPStream
     private var registration: LoopRegistration?
     private weak var owner: (any FramedConnectionOwner)?
     private var cutter = FrameCutter()
-    /// For the kernel; `sent` of its bytes are gone.
-    private var output: [UInt8] = []
-    private var sent = 0
     private var batch = DatagramBatch()
     /// Called with the first frame that leaves, which says that what came had authenticated; and at the end.
     var whenProved: (() -> Void)?
@@ -50,23 +46,9 @@ public final class FramedConnection: @unchecked Sendable {
     /// Begins to connect, from the path's local address and any port.
     public init(loop: IOLoop, connecting path: NetworkPath) throws(SocketFailure) {
         let subject = "TCP connection from \(path.local.ip) to \(path.remote)"
-        let descriptor = postern_tcp_open(path.remote.ip.family.number)
-        guard descriptor >= 0 else { throw SocketFailure(code: -descriptor, call: "socket", subject: subject) }
-        do throws(SocketFailure) {
-            let bound = postern_bind(descriptor, postern_address(TransportAddress(path.local.ip, 0)))
-            guard bound == 0 else { throw SocketFailure(code: -bound, call: "bind", subject: subject) }
-            postern_tcp_media(descriptor)
-            let result = postern_connect(descriptor, postern_address(path.remote))
-            guard result == 0 || result == -EINPROGRESS else {
-                throw SocketFailure(code: -result, call: "connect", subject: subject)
-            }
-        } catch {
-            _ = Glibc.close(descriptor)
-            throw error
-        }
+        stream = try TCPStream(from: path.local.ip, to: path.remote, subject: subject) { postern_tcp_media($0) }
         self.loop = loop
         self.path = path
-        self.descriptor = descriptor
         state = .connecting
     }
 
@@ -74,19 +56,19 @@ public final class FramedConnection: @unchecked Sendable {
     init(loop: IOLoop, accepted descriptor: Int32, path: NetworkPath, frameLimit: Int) {
         self.loop = loop
         self.path = path
-        self.descriptor = descriptor
+        stream = TCPStream(descriptor: descriptor)
         state = .open
         cutter.limit = frameLimit
         postern_tcp_media(descriptor)
     }
 
-    deinit { if descriptor >= 0 { _ = Glibc.close(descriptor) } }
+    deinit { stream.close() }
 
     public func start(owner: any FramedConnectionOwner) throws(SocketFailure) {
         precondition(registration == nil, "a connection is started once")
         self.owner = owner
         registration = try loop.register(
-            descriptor, for: state == .connecting ? [.read, .write] : .read, source: self)
+            stream.descriptor, for: state == .connecting ? [.read, .write] : .read, source: self)
     }
 
     /// Tells another from now on.
@@ -94,7 +76,7 @@ public final class FramedConnection: @unchecked Sendable {
 
     public var isOpen: Bool { state == .open }
     /// Bytes that wait here for the kernel.
-    public var queuedBytes: Int { output.count - sent }
+    public var queuedBytes: Int { stream.queued }
 
     /// Appends a frame; `flush` sends it. False when it was dropped: too much waits, or nothing stands.
     public func send(_ frame: [UInt8]) -> Bool {
@@ -104,29 +86,12 @@ public final class FramedConnection: @unchecked Sendable {
             cutter.limit = 65_535
             whenProved()
         }
-        return FrameCutter.append(frame, to: &output)
+        return FrameCutter.append(frame, to: &stream.output)
     }
 
     public func flush() {
         guard state == .open else { return }
-        while sent < output.count {
-            let written = unsafe output.withUnsafeBufferPointer { bytes in
-                unsafe postern_stream_write(descriptor, bytes.baseAddress?.advanced(by: sent), bytes.count - sent)
-            }
-            guard written > 0 else {
-                let code = Int32(clamping: -written)
-                if code != EAGAIN, code != EINTR { return end("\(errorName(code)), \(errorText(code))") }
-                break
-            }
-            sent += written
-        }
-        if sent == output.count {
-            output.removeAll(keepingCapacity: true)
-            sent = 0
-        } else if sent > Self.readSize {
-            output.removeFirst(sent)
-            sent = 0
-        }
+        if let code = stream.flush().error { return end("\(errorName(code)), \(errorText(code))") }
         watch()
     }
 
@@ -142,7 +107,7 @@ public final class FramedConnection: @unchecked Sendable {
     private var isWatchingWrites = false
 
     private func watch() {
-        let wanted = sent < output.count
+        let wanted = stream.queued > 0
         guard let registration, wanted != isWatchingWrites else { return }
         isWatchingWrites = wanted
         loop.change(registration, to: wanted ? [.read, .write] : .read)
@@ -161,10 +126,7 @@ public final class FramedConnection: @unchecked Sendable {
         owner = nil
         if let registration { loop.remove(registration) }
         registration = nil
-        if descriptor >= 0 { _ = Glibc.close(descriptor) }
-        descriptor = -1
-        output = []
-        sent = 0
+        stream.close()
         whenProved = nil
         let whenEnded = whenEnded
         self.whenEnded = nil
@@ -176,15 +138,16 @@ extension FramedConnection: LoopSource {
     public func ready(_ readiness: Readiness, on loop: IOLoop) {
         guard owner != nil else { return finish() }
         if state == .connecting {
-            let error = postern_take_error(descriptor)
+            let error = postern_take_error(stream.descriptor)
             guard error == 0 else { return end(errorText(error).lowercasedFirst) }
             guard readiness.contains(.write) else { return }
-            var address = postern_address.none
-            guard unsafe postern_local_address(descriptor, &address) == 0 else { return end("it has no address") }
+            guard let local = try? localAddress(of: stream.descriptor, subject: "") else {
+                return end("it has no address")
+            }
             state = .open
             isWatchingWrites = true
             watch()
-            owner?.opened(self, from: address.transportAddress)
+            owner?.opened(self, from: local)
         }
         if readiness.contains(.write) { flush() }
         if !readiness.isDisjoint(with: [.read, .hangUp, .error]) { receive() }
@@ -197,19 +160,15 @@ extension FramedConnection: LoopSource {
 
     private func receive() {
         for _ in 0..<Self.readsPerTurn where state == .open {
-            var count = 0
-            let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Self.readSize) { buffer, used in
-                count = unsafe postern_stream_read(descriptor, buffer.baseAddress, buffer.count)
-                used = max(0, count)
+            let bytes: [UInt8]
+            switch stream.read() {
+            case .bytes(let read): bytes = read
+            case .nothing: return
+            case .ended: return end("the other side closed it")
+            case .failed(let code): return end(errorText(code).lowercasedFirst)
             }
-            if count < 0 {
-                let code = Int32(clamping: -count)
-                if code == EAGAIN || code == EINTR { return }
-                return end(errorText(code).lowercasedFirst)
-            }
-            guard count > 0 else { return end("the other side closed it") }
             guard cut(bytes) else { return }
-            if count < Self.readSize { return }
+            if bytes.count < TCPStream.readSize { return }
         }
     }
 

@@ -46,7 +46,7 @@ public final class TCPListener: @unchecked Sendable {
         let subject = "TCP port \(port == 0 ? "any" : "\(port)") on \(ip)"
         let descriptor = postern_tcp_open(ip.family.number)
         guard descriptor >= 0 else { throw SocketFailure(code: -descriptor, call: "socket", subject: subject) }
-        var address = postern_address.none
+        let address: TransportAddress
         do throws(SocketFailure) {
             if ip.family == .ipv6 { _ = postern_v6_only(descriptor) }
             _ = postern_reuse_address(descriptor)
@@ -57,15 +57,14 @@ public final class TCPListener: @unchecked Sendable {
                     code: -result, call: bound == 0 ? "listen" : "bind", subject: subject,
                     advice: Self.advice(-result))
             }
-            let named = unsafe postern_local_address(descriptor, &address)
-            guard named == 0 else { throw SocketFailure(code: -named, call: "getsockname", subject: subject) }
+            address = try PeerIO.localAddress(of: descriptor, subject: subject)
         } catch {
             _ = Glibc.close(descriptor)
             throw error
         }
         self.loop = loop
         self.descriptor = descriptor
-        localAddress = address.transportAddress
+        localAddress = address
         self.closesWithLastShare = closesWithLastShare
         reception = ConnectionReception(limits: limits)
     }

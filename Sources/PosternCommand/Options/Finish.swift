@@ -36,6 +36,9 @@ func finish(
     if outcome.status != .success { throw ExitCode(outcome.status.rawValue) }
 }
 
+/// Writes data for scripts to standard output. A reader that has gone away has what it wanted.
+func write(_ text: String) { try? FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8)) }
+
 /// Lets SIGINT and SIGTERM end a session politely, until the sources are cancelled.
 func interrupting(_ session: CallSession) -> [any DispatchSourceSignal] {
     [SIGINT, SIGTERM].map { number in

@@ -138,17 +138,10 @@ extension CallOptions {
             }
         }
         network.portRange = try flags.portRange.map(parsePortRange)
-        network.udpPort = try flags.udpPort.map { text in
-            guard let port = UInt16(text), port > 0 else {
-                throw ValidationError("--udp-port \(text): write one port from 1 to 65535, such as 30008")
-            }
-            return port
-        }
-        if network.udpPort != nil, network.portRange != nil {
-            throw ValidationError(
-                "--udp-port and --port-range exclude each other: one port for all calls, or one a call")
-        }
         do throws(NetworkOptionError) {
+            network.udpPort = try flags.udpPort.map { text throws(NetworkOptionError) in
+                try NetworkOptions.port(text, flag: "--udp-port")
+            }
             if let path = flags.mapFile { try network.addMappingRules(inFile: path) }
             for rule in flags.map { try network.addMappingRule(rule) }
             network.allowsAsymmetricProxy = flags.allowAsymmetricProxy
@@ -164,6 +157,10 @@ extension CallOptions {
             try network.setStreams(mode: flags.iceTcp, port: flags.tcpPort, transport: flags.iceTransport)
         } catch {
             throw ValidationError("\(error)")
+        }
+        if network.udpPort != nil, network.portRange != nil {
+            throw ValidationError(
+                "--udp-port and --port-range exclude each other: one port for all calls, or one a call")
         }
         network.interfaces = flags.interface
         guard (flags.dtlsCertificate == nil) == (flags.dtlsKey == nil) else {
