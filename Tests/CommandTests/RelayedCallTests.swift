@@ -238,16 +238,31 @@ import Testing
         }
     }
 
-    @Test func aWrongPasswordIsNamed() async throws {
+    /// With relays alone, and none, nobody can reach us: the call ends at once, whether the other side is there or not.
+    @Test(arguments: ["loopback", "call stdio:offer"]) func aWrongPasswordIsNamedAtOnce(_ call: String) async throws {
         _ = try await withTURNServer(scratch, ["--lt-cred-mech", "--user=alice:\(Self.password)"]) { ports in
-            let ended = try await postern(
-                [
-                    "loopback", "--send", "test", "--duration", "2", "--setup-timeout", "4", "--ice-policy", "relay",
+            let program = try Program(
+                posternPath,
+                call.split(separator: " ").map(String.init) + [
+                    "--send", "test", "--duration", "2", "--setup-timeout", "300", "--ice-policy", "relay",
                     "--ice-server", "turn:alice:wrong-4711@127.0.0.1:\(ports.plain)",
-                ], scratch: scratch)
+                ], scratch: scratch, input: Pipe())
+            let ended = await program.ended(within: 30)
             expectFailure(ended, 20, saying: ["401", "turn:127.0.0.1:\(ports.plain)"])
             #expect(!ended.errors.contains("wrong-4711"))
         }
+    }
+
+    /// A connection is made again, so that a server that is not there yet may come.
+    @Test func aServerThatIsNotThereIsWaitedFor() async throws {
+        let begun = ContinuousClock.now
+        let ended = try await postern(
+            [
+                "loopback", "--send", "test", "--duration", "2", "--setup-timeout", "3", "--ice-policy", "relay",
+                "--ice-server", "turn:alice:\(Self.password)@127.0.0.1:9?transport=tcp",
+            ], scratch: scratch)
+        expectFailure(ended, 20, saying: ["refused", "turn:127.0.0.1:9?transport=tcp"])
+        #expect(ContinuousClock.now - begun >= .seconds(3))
     }
 
     @Test func aPasswordInAURLIsNotInTheListOfProcesses() async throws {

@@ -55,7 +55,7 @@ import Testing
         #expect(isWanted && agent.gatheringState == .complete)
         #expect(
             out.trace.contains {
-                if case .serverFailed(Self.server.url, _, "ECONNREFUSED") = $0 { true } else { false }
+                if case .serverFailed(Self.server.url, _, "ECONNREFUSED", isFinal: false) = $0 { true } else { false }
             })
     }
 

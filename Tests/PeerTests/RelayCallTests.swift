@@ -306,7 +306,7 @@ import Testing
         call.left.keepsTrace = true
         try call.gather(.left)
         let refused = call.left.trace.count {
-            if case .ice(.serverFailed(_, _, let reason)) = $0.detail {
+            if case .ice(.serverFailed(_, _, let reason, _)) = $0.detail {
                 reason.contains("2 allocations")
             } else {
                 false

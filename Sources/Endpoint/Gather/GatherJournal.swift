@@ -72,7 +72,7 @@ final class GatherJournal: PeerConnectionObserver {
         case .relayAllocated(let url, let relayed, _):
             facts.answered.insert(url)
             for address in relayed where facts.relayed.count < maximumFacts { facts.relayed[address] = url }
-        case .serverFailed(let url, _, let reason):
+        case .serverFailed(let url, _, let reason, _):
             if facts.failures.count < maximumFacts { facts.failures.append((url, reason)) }
         case .relayRefused(let url, let peer, let error):
             if facts.refusals.count < maximumFacts { facts.refusals.append((url, "\(peer): \(error)")) }

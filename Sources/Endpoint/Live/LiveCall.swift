@@ -15,6 +15,8 @@ struct LiveCall {
     let log: Confined<EventLog?>
     let logWorker: Worker?
 
+    private var isRelayOnly: Bool { session.options.network.icePolicy == .relay }
+
     /// Why a call came to its end.
     private enum End: Equatable {
         case duration
@@ -81,6 +83,8 @@ struct LiveCall {
             if journals.allSatisfy(\.wasConnected) { return nil }
             if session.isInterrupted { return .interrupted }
             if journals.contains(where: \.hasFailed) || progress.failure != nil { return .failed }
+            // Without a relay there is no socket that the other side could reach, ever.
+            if isRelayOnly, journals.contains(where: \.hasGatheredNothing) { return .failed }
             if peers.contains(where: { $0.live.hasPublisherFailed }) { return .mediaFailed }
             let (since, limit) = (progress.peerCame ?? started, session.options.setupTimeout)
             if loop.now - since > (progress.peerCame == nil ? waitForPeer ?? limit : limit) { return .neverStood }
@@ -138,7 +142,8 @@ struct LiveCall {
         let journal = peer.live.journal
         var report = CallReport(role: peer.live.name, journal: journal, statistics: statistics)
         report.duration = journal.wasConnected ? loop.now - connected : .zero
-        report.diagnosis = Diagnosis(of: journal, pairs: statistics.objects(of: .candidatePair))
+        report.diagnosis = Diagnosis(
+            of: journal, pairs: statistics.objects(of: .candidatePair), isRelayOnly: isRelayOnly)
         return report
     }
 }

@@ -16,6 +16,8 @@ public struct CallJournal: Sendable {
     public private(set) var remoteCandidateProblems: [String] = []
     /// What STUN and TURN servers did not do, and why.
     public private(set) var serverProblems: [String] = []
+    /// Whether a server that gave nothing is asked again.
+    private var awaitsServer = false
     public private(set) var unreachable: [String: Int] = [:]
     public private(set) var drops: [DropReason: Int] = [:]
     public private(set) var refusedStreams: [String] = []
@@ -87,6 +89,7 @@ public struct CallJournal: Sendable {
     }
 
     private mutating func note(_ trace: ICETrace) {
+        if case .serverFailed(_, _, _, isFinal: false) = trace { awaitsServer = true }
         switch trace {
         case .serverFailed, .relayLost, .relayRefused:
             let problem = "\(trace)"
@@ -107,6 +110,11 @@ public struct CallJournal: Sendable {
     public func milliseconds(to milestone: Milestone) -> Double? {
         guard let origin = milestones[.bothDescriptionsKnown], let time = milestones[milestone] else { return nil }
         return (time - origin).seconds * 1000
+    }
+
+    /// Whether everything that could give a candidate was asked, and nothing did or will.
+    public var hasGatheredNothing: Bool {
+        milestones[.gatheringComplete] != nil && localCandidates.isEmpty && !awaitsServer
     }
 
     /// When the call stood: keys agreed, and media in if any came.

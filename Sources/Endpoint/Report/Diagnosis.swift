@@ -22,7 +22,9 @@ public struct Diagnosis: Hashable, Sendable {
 
 extension Diagnosis {
     /// What went wrong, `nil` where nothing did. Looks at the layers from below: the first that failed is the cause.
-    public init?(of journal: CallJournal, pairs: [StatisticsObject]) {
+    ///
+    /// - Parameter isRelayOnly: whether only TURN servers could give candidates.
+    public init?(of journal: CallJournal, pairs: [StatisticsObject], isRelayOnly: Bool = false) {
         if case .failed(.dtls(let error)) = journal.connectionState {
             self.init(
                 "DTLS failed: \(error)", status: .dtls,
@@ -48,7 +50,7 @@ extension Diagnosis {
             self.init("no agreement: \(reason)", status: .signaling)
             return
         }
-        guard journal.milestones[.bothDescriptionsKnown] != nil else {
+        guard journal.milestones[.bothDescriptionsKnown] != nil || (isRelayOnly && journal.hasGatheredNothing) else {
             self.init(
                 "the other side's description never came: nothing could be tried", status: .signaling,
                 facts: Self.facts(of: journal, pairs: pairs))

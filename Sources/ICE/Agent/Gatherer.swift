@@ -86,7 +86,8 @@ struct Gatherer: Sendable {
         requests[i].isDone = true
         requests[i].nextSend = nil
         let request = requests[i]
-        out.trace.append(.serverFailed(url: request.server.url, base: request.base.address, reason: reason))
+        out.trace.append(
+            .serverFailed(url: request.server.url, base: request.base.address, reason: reason, isFinal: true))
     }
 
     func expects(_ response: STUNMessage, on path: NetworkPath) -> Bool {

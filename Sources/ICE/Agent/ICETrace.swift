@@ -39,7 +39,8 @@ public enum ICETrace: Hashable, Sendable {
     case candidateIgnored(Candidate, ICECandidateRefusal)
     case credentialsRefused
     case serverAnswered(url: String, base: TransportAddress, mapped: TransportAddress)
-    case serverFailed(url: String, base: TransportAddress, reason: String)
+    /// A server gave nothing; `isFinal` says that it is not asked again, which a connection to it would be.
+    case serverFailed(url: String, base: TransportAddress, reason: String, isFinal: Bool)
     /// What goes on between us and a TURN server.
     case relay(url: String, TURNTrace)
     case relayAllocated(url: String, relayed: [TransportAddress], lifetime: TimeDelta)
@@ -89,7 +90,7 @@ extension ICETrace: CustomStringConvertible {
         case .candidateIgnored(let candidate, let why): "candidate \(candidate) ignored: \(why.rawValue)"
         case .credentialsRefused: "remote credentials are not well formed"
         case .serverAnswered(let url, let base, let mapped): "\(url) sees \(base) as \(mapped)"
-        case .serverFailed(let url, let base, let reason):
+        case .serverFailed(let url, let base, let reason, _):
             base.ip.isUnspecified ? "\(url): \(reason)" : "\(url) from \(base): \(reason)"
         case .relay(let url, let entry): "\(url): \(entry)"
         case .relayAllocated(let url, let relayed, let lifetime):

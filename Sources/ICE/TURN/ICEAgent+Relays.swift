@@ -73,8 +73,8 @@ extension ICEAgent {
         guard relays.relays.count < configuration.limits.relays else {
             return out.trace.append(
                 .serverFailed(
-                    url: server.url, base: base.address, reason: "there are \(configuration.limits.relays) allocations")
-            )
+                    url: server.url, base: base.address,
+                    reason: "there are \(configuration.limits.relays) allocations", isFinal: true))
         }
         var settings = configuration.allocation
         settings.credential = server.credential
@@ -116,7 +116,8 @@ extension ICEAgent {
         relays.awaited.removeAll { $0 == server }
         if !isRefused {
             out.trace.append(
-                .serverFailed(url: server.url, base: base ?? TransportAddress(.anyV4, 0), reason: reason))
+                .serverFailed(
+                    url: server.url, base: base ?? TransportAddress(.anyV4, 0), reason: reason, isFinal: false))
         }
         if let i {
             let addresses = relays.relays[i].addresses
@@ -238,7 +239,7 @@ extension ICEAgent {
             out.trace.append(
                 .serverFailed(
                     url: relay.server.url, base: relay.base.address,
-                    reason: "\(TURNFailure.tryAlternate(address, domain: domain))"))
+                    reason: "\(TURNFailure.tryAlternate(address, domain: domain))", isFinal: true))
             guard address.port != 0,
                 relay.server.stream != nil || address.ip.family == relay.base.address.ip.family
             else { return }
@@ -250,7 +251,9 @@ extension ICEAgent {
             }
         case .failed(let failure):
             out.trace.append(
-                .serverFailed(url: relay.server.url, base: relay.base.address, reason: "\(failure)"))
+                .serverFailed(
+                    url: relay.server.url, base: relay.base.address, reason: "\(failure)",
+                    isFinal: relay.server.stream == nil || !failure.isTransient))
             drop(relay.addresses, because: "the relayed address is lost: \(failure)", at: now, into: &out)
             relays.relays[i].addresses = []
         case .permissionRefused(let ip, let error):
