@@ -52,7 +52,8 @@ public struct BandwidthEstimator: Sendable {
     private var lastReport: Instant?
     private var remoteMaximum: Int?
     private var lastFeedback: Instant?
-    private var lastSent: Instant?
+    /// When the first packet left that feedback could have told of since the last one.
+    private var unansweredSince: Instant?
     private var lastBackoff: Instant?
     /// What was sent before this was sent into an outage.
     private var outageEnd: Instant?
@@ -102,6 +103,7 @@ public struct BandwidthEstimator: Sendable {
     /// Gives a packet that leaves now its transport-wide sequence number.
     public mutating func stamp(bytes: Int, probe: Int? = nil, at now: Instant) -> SequenceNumber {
         noteSent(bytes: bytes, at: now)
+        if unansweredSince == nil { unansweredSince = now }
         return history.noteSent(bytes: bytes, probe: probe, at: now)
     }
 
@@ -109,7 +111,6 @@ public struct BandwidthEstimator: Sendable {
     public mutating func noteSent(bytes: Int, at now: Instant) {
         limit.noteSent(bytes, target: targetBitrate, at: now)
         sent.noteSent(bytes, at: now)
-        lastSent = now
     }
 
     /// A probe for the pacer, if one is due.
@@ -148,6 +149,7 @@ public struct BandwidthEstimator: Sendable {
         }
         if !knowsRoundTrip, let sentAt = ordered.last(where: { $0.arrival != nil })?.sentAt { roundTrip = now - sentAt }
         lastFeedback = now
+        unansweredSince = nil
         lastBackoff = nil
         delay.receive(ordered)
         delay.update(
@@ -212,12 +214,11 @@ public struct BandwidthEstimator: Sendable {
         configuration.isProbing ? probing.deadline(isApplicationLimited: limit.isLimiting) : nil
     }
 
-    /// While packets left after the last feedback, and it is the feedback that rules.
+    /// While packets are unanswered that feedback would tell of, and it is the feedback that rules. A sender that was silent
+    /// for long owes nobody an explanation with its first packet.
     private var backoffDeadline: Instant? {
-        guard let lastFeedback, let lastSent, lastSent > lastFeedback, delay.target > configuration.minimum else {
-            return nil
-        }
-        return lastBackoff.map { $0 + .milliseconds(1_000) } ?? lastFeedback + .milliseconds(1_500)
+        guard lastFeedback != nil, let unansweredSince, delay.target > configuration.minimum else { return nil }
+        return lastBackoff.map { $0 + .milliseconds(1_000) } ?? unansweredSince + .milliseconds(1_500)
     }
 
     private func hasTransportFeedback(at now: Instant) -> Bool {

@@ -275,3 +275,44 @@ private func bottleneck(_ rate: Int, delay: Int64 = 50, queue: Int64 = 300) -> L
         #expect(estimator.deadline.map { $0 > due } ?? true)
     }
 }
+
+/// Fifty packets a second for `seconds`, each answered.
+private func answered(_ estimator: inout BandwidthEstimator, from start: Instant, seconds: Int64) -> Instant {
+    var now = start
+    for packet in 0..<seconds * 50 {
+        now = start + .milliseconds(packet * 20)
+        let number = estimator.stamp(bytes: 1_000, at: now)
+        if let due = estimator.deadline, due <= now { estimator.advance(to: now) }
+        estimator.receive(arrivals: [(number, .milliseconds(packet * 20))], at: now)
+    }
+    return now
+}
+
+@Test func aSenderThatWasSilentIsNotHeldToHaveLostItsFeedback() {
+    var estimator = BandwidthEstimator(minimum: 30_000, start: 300_000, maximum: 5_000_000)
+    let end = answered(&estimator, from: .zero + .seconds(1), seconds: 5)
+    let target = estimator.targetBitrate
+    // On hold for a minute; then the first packet, and time to hear of it.
+    let back = end + .seconds(60)
+    _ = estimator.stamp(bytes: 1_000, at: back)
+    #expect(estimator.deadline.map { $0 > back } ?? true)
+    for wait: Int64 in [0, 500, 1_000, 1_400] {
+        estimator.advance(to: back + .milliseconds(wait))
+        #expect(estimator.targetBitrate == target)
+    }
+    // And now it would have come.
+    estimator.advance(to: back + .milliseconds(1_500))
+    #expect(estimator.targetBitrate < target)
+}
+
+@Test func packetsThatFeedbackDoesNotTellOfAreNotMissed() {
+    var estimator = BandwidthEstimator(minimum: 30_000, start: 300_000, maximum: 5_000_000)
+    let end = answered(&estimator, from: .zero + .seconds(1), seconds: 5)
+    let target = estimator.targetBitrate
+    for step: Int64 in 1...500 {
+        let now = end + .milliseconds(20 * step)
+        estimator.noteSent(bytes: 160, at: now)
+        estimator.advance(to: now)
+    }
+    #expect(estimator.targetBitrate == target)
+}
