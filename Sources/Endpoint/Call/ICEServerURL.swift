@@ -12,6 +12,10 @@ public struct ICEServerURL: Hashable, Sendable, CustomStringConvertible {
     public var uri: ICEServerURI
     public var credential: TURNCredential?
 
+    /// Whether the text has a port, and a transport: where it has not, a domain's records may tell (`ServerDiscovery`).
+    public private(set) var hasPort: Bool
+    public private(set) var hasTransport: Bool
+
     public var host: String { uri.host }
     public var port: UInt16 { uri.port }
     public static let defaultPort: UInt16 = 3478
@@ -27,7 +31,7 @@ public struct ICEServerURL: Hashable, Sendable, CustomStringConvertible {
             credential = TURNCredential(username: name, password: password)
         }
         do throws(ICEServerURI.ParseError) {
-            uri = try ICEServerURI(parsing: bare)
+            (uri, hasPort, hasTransport) = try ICEServerURI.parse(bare)
         } catch {
             throw ICEServerError(bare, error.description)
         }

@@ -235,7 +235,7 @@ extension CallSession {
         for url in options.network.iceServers {
             let tunnel = url.uri.transport == .tcp ? options.network.proxy?.tunnel(to: url) : nil
             let proxy = tunnel == nil ? nil : options.network.proxy
-            let found: [TransportAddress]
+            let found: [FoundServer]
             do {
                 found = try await addresses(of: url, through: proxy, mapping, resolver)
             } catch {
@@ -244,11 +244,11 @@ extension CallSession {
                 servers.unresolved["\(url)"] = "\(error)"
                 continue
             }
-            for address in found {
+            for (address, stream) in found {
                 let server = RelayServer(
-                    url: "\(url)", address: address, credential: url.credential ?? credential, stream: url.stream,
+                    url: "\(url)", address: address, credential: url.credential ?? credential, stream: stream,
                     tunnel: tunnel)
-                switch (url.uri.service, url.stream) {
+                switch (url.uri.service, stream) {
                 case (.stun, nil): servers.stun.append(STUNServer(url: "\(url)", address: address))
                 case (.stun, _): servers.connected.append(server)
                 case (.turn, _): servers.relays.append(server)
@@ -258,18 +258,75 @@ extension CallSession {
         return servers
     }
 
+    private typealias FoundServer = (address: TransportAddress, stream: RelayStream?)
+
     private func addresses(
         of url: ICEServerURL, through proxy: HTTPProxy?, _ mapping: AddressMapping, _ resolver: Resolver
-    ) async throws -> [TransportAddress] {
+    ) async throws -> [FoundServer] {
         if let proxy {
-            if let ip = IPAddress(proxy.host) { return [TransportAddress(ip, proxy.port)] }
+            if let ip = IPAddress(proxy.host) { return [(TransportAddress(ip, proxy.port), url.stream)] }
             let found = try await resolver.resolve(proxy.host)
             // One is enough: an allocation is made for each.
-            return (found.first { $0.family == .ipv4 } ?? found.first).map { [TransportAddress($0, proxy.port)] } ?? []
+            return (found.first { $0.family == .ipv4 } ?? found.first)
+                .map { [(TransportAddress($0, proxy.port), url.stream)] } ?? []
         }
-        if let mapped = mapping.server(name: url.host, port: url.port) { return mapped.map(\.address) }
-        if let ip = IPAddress(url.host) { return [TransportAddress(ip, url.port)] }
-        return try await resolver.resolve(url.host).prefix(2).map { TransportAddress($0, url.port) }
+        if let mapped = mapping.server(name: url.host, port: url.port) {
+            return mapped.map { ($0.address, url.stream) }
+        }
+        if let ip = IPAddress(url.host) { return [(TransportAddress(ip, url.port), url.stream)] }
+        let start = ContinuousClock.now
+        let plain = Task { try await resolver.resolve(url.host) }
+        // A proxy that TCP has to go through knows nothing of other servers than those it is asked for.
+        if !url.hasPort, options.network.proxy == nil {
+            let servers = await discovered(of: url, since: start, plain)
+            let found = await addresses(of: servers, for: url, resolver)
+            if !found.isEmpty { return found }
+        }
+        let ips = plain.isCancelled ? try await resolver.resolve(url.host) : try await plain.value
+        return ips.prefix(2).map { (TransportAddress($0, url.port), url.stream) }
+    }
+
+    /// What the domain's records tell. Where its addresses are known, the wait for records that may not exist is a second at
+    /// the most: a name server that does not answer what it does not know is no reason to keep a call waiting.
+    private func discovered(
+        of url: ICEServerURL, since start: ContinuousClock.Instant, _ plain: Task<[IPAddress], any Error>
+    ) async -> [ServerDiscovery.Server] {
+        await withTaskGroup(of: [ServerDiscovery.Server].self) { group in
+            group.addTask { await ServerDiscovery(ServiceResolver()).servers(of: url) }
+            group.addTask {
+                let isKnown = (try? await plain.value) != nil
+                try? await Task.sleep(until: start + (isKnown ? .seconds(1) : .seconds(5)), clock: .continuous)
+                return []
+            }
+            let servers = await group.next() ?? []
+            if !servers.isEmpty { plain.cancel() }
+            group.cancelAll()
+            return servers
+        }
+    }
+
+    /// The first few: an allocation is made for each, and with one that does not answer the next is there already.
+    private func addresses(
+        of servers: [ServerDiscovery.Server], for url: ICEServerURL, _ resolver: Resolver
+    ) async -> [FoundServer] {
+        let limit = 4
+        var found: [FoundServer] = []
+        for server in servers where found.count < limit {
+            let stream: RelayStream? =
+                switch server.transport {
+                case .udp: nil
+                case .tcp: .tcp
+                // The name that was asked for has to be in the certificate, not the one that the DNS tells (RFC 5928 §5).
+                case .tls: .tls(host: url.host)
+                }
+            guard let ips = try? await resolver.resolve(server.target) else {
+                reporter.log(.error, "\(url): \(server), as its DNS records say, has no address")
+                continue
+            }
+            reporter.log(.info, "\(url): \(server), as its DNS records say")
+            found += ips.prefix(2).map { (TransportAddress($0, server.port), stream) }
+        }
+        return Array(found.prefix(limit))
     }
 
     /// What is sent on an agreed session: the kinds of the source that the other side takes, in the codecs agreed.

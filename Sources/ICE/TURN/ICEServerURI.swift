@@ -35,6 +35,13 @@ public struct ICEServerURI: Hashable, Sendable {
     }
 
     public init(parsing text: some StringProtocol) throws(ParseError) {
+        self = try Self.parse(text).uri
+    }
+
+    /// The URI, and which of its parts the text has: the others have their default values.
+    public static func parse(
+        _ text: some StringProtocol
+    ) throws(ParseError) -> (uri: ICEServerURI, hasPort: Bool, hasTransport: Bool) {
         guard let colon = text.firstIndex(of: ":") else { throw ParseError(description: "no scheme") }
         let scheme = text[..<colon].lowercased()
         guard let service = ["stun": Service.stun, "stuns": .stun, "turn": .turn, "turns": .turn][scheme] else {
@@ -45,11 +52,13 @@ public struct ICEServerURI: Hashable, Sendable {
             throw ParseError(description: "there is no // in a \(scheme): URI (RFC 7065 §3.1)")
         }
         let mark = rest.firstIndex(of: "?")
-        let (host, port) = try Self.parseAuthority(rest[..<(mark ?? rest.endIndex)])
+        let (host, port) = try parseAuthority(rest[..<(mark ?? rest.endIndex)])
         let transport = try mark.map { mark throws(ParseError) in
-            try Self.parseQuery(rest[rest.index(after: mark)...], of: service)
+            try parseQuery(rest[rest.index(after: mark)...], of: service)
         }
-        self.init(service: service, isSecure: scheme.hasSuffix("s"), host: host, port: port, transport: transport)
+        let uri = ICEServerURI(
+            service: service, isSecure: scheme.hasSuffix("s"), host: host, port: port, transport: transport)
+        return (uri, port != nil, transport != nil)
     }
 
     private static func parseQuery(

@@ -1,32 +1,16 @@
 import CLinuxIO
 import Glibc
-import Locks
 import Primitives
 
 /// Host names to addresses, with the system's resolver (`getaddrinfo`: hosts file, DNS), off every other thread.
 ///
-/// The system's call blocks and cannot be cancelled, so it runs on a few threads of its own, made on demand and gone
-/// when idle. The caller waits for the answer, the time-out or its own cancellation, whichever is first; a lookup given
-/// up keeps its thread until the system gives up too. Threads and waiting lookups are bounded.
+/// The system's call blocks, so it runs on threads of its own (`LookupThreads`).
 public final class Resolver: Sendable {
     /// The blocking lookup; every address of `name`, in the system's order (RFC 6724).
     typealias Lookup = @Sendable (_ name: String) -> Result<[IPAddress], ResolveError>
 
-    private struct Waiting {
-        var name: String
-        var answer: Answer
-    }
-
-    private struct State {
-        var threads = 0
-        var running = 0
-        var waiting: [Waiting] = []
-    }
-
-    private let threadLimit: Int
-    private let waitingLimit: Int
+    private let threads: LookupThreads<[IPAddress]>
     private let lookup: Lookup
-    private let state = Locked(State())
 
     /// - Parameters:
     ///   - threadLimit: lookups under way at a time.
@@ -36,8 +20,7 @@ public final class Resolver: Sendable {
     }
 
     init(threadLimit: Int, waitingLimit: Int, lookup: @escaping Lookup) {
-        self.threadLimit = Swift.max(1, threadLimit)
-        self.waitingLimit = Swift.max(0, waitingLimit)
+        threads = LookupThreads(threadLimit: threadLimit, waitingLimit: waitingLimit)
         self.lookup = lookup
     }
 
@@ -60,23 +43,11 @@ public final class Resolver: Sendable {
 
     /// What the lookup of a name says, taken as it is.
     func answer(_ host: String, timeout: TimeDelta) async throws(ResolveError) -> [IPAddress] {
-        let answer = Answer()
-        guard submit(Waiting(name: host, answer: answer)) else { throw .overloaded(host) }
-        let clock = Task {
-            try? await Task.sleep(for: .nanoseconds(Swift.max(0, timeout.nanoseconds)))
-            answer.give(.failure(.timedOut(host, after: timeout)))
-        }
-        let result = await withTaskCancellationHandler {
-            await answer.wait()
-        } onCancel: {
-            answer.give(.failure(.cancelled(host)))
-        }
-        clock.cancel()
-        return try result.get()
+        try await threads.answer(host, timeout: timeout) { [lookup] in lookup(host) }
     }
 
     /// Lookups that wait for a thread.
-    var waiting: Int { state.withLock(\.waiting.count) }
+    var waiting: Int { threads.waitingCount }
 
     /// Letters, digits, hyphens, underscores and dots, 253 bytes at most, the last label not a number (RFC 1123 §2.1, and
     /// what is met in practice).
@@ -93,89 +64,6 @@ public final class Resolver: Sendable {
             case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
             default: false
             }
-        }
-    }
-
-    private func submit(_ lookup: Waiting) -> Bool {
-        let (isTaken, needsThread) = state.withLock { state in
-            state.waiting.removeAll { $0.answer.isGiven }
-            let needsThread = state.threads < threadLimit
-            guard needsThread || state.running + state.waiting.count < threadLimit + waitingLimit else {
-                return (false, false)
-            }
-            state.waiting.append(lookup)
-            if needsThread { state.threads += 1 }
-            return (true, needsThread)
-        }
-        guard needsThread else { return isTaken }
-        do {
-            pthread_detach(try LoopThread.start(name: "postern-dns") { [self] in runThread() })
-            return true
-        } catch {
-            return state.withLock { state in
-                state.threads -= 1
-                if state.threads == 0 { state.waiting.removeAll { $0.answer === lookup.answer } }
-                return state.threads > 0
-            }
-        }
-    }
-
-    private func runThread() {
-        while true {
-            let next = state.withLock { state -> Waiting? in
-                if state.waiting.isEmpty {
-                    state.threads -= 1
-                    return nil
-                }
-                state.running += 1
-                return state.waiting.removeFirst()
-            }
-            guard let next else { return }
-            if !next.answer.isGiven { next.answer.give(lookup(next.name)) }
-            state.withLock { $0.running -= 1 }
-        }
-    }
-}
-
-/// A result given once by whoever is first, and awaited by one.
-private final class Answer: Sendable {
-    private enum State {
-        case open
-        case awaited(CheckedContinuation<Result<[IPAddress], ResolveError>, Never>)
-        case given(Result<[IPAddress], ResolveError>)
-    }
-    private let state = Locked(State.open)
-
-    var isGiven: Bool {
-        state.withLock { state in
-            if case .given = state { return true }
-            return false
-        }
-    }
-
-    func give(_ result: Result<[IPAddress], ResolveError>) {
-        let continuation = state.withLock { state -> CheckedContinuation<Result<[IPAddress], ResolveError>, Never>? in
-            switch state {
-            case .given: return nil
-            case .open:
-                state = .given(result)
-                return nil
-            case .awaited(let continuation):
-                state = .given(result)
-                return continuation
-            }
-        }
-        continuation?.resume(returning: result)
-    }
-
-    func wait() async -> Result<[IPAddress], ResolveError> {
-        await withCheckedContinuation { continuation in
-            let result = state.withLock { state -> Result<[IPAddress], ResolveError>? in
-                if case .given(let result) = state { return result }
-                state = .awaited(continuation)
-                return nil
-            }
-            if let result { continuation.resume(returning: result) }
         }
     }
 }
