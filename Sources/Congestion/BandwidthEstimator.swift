@@ -44,6 +44,7 @@ public struct BandwidthEstimator: Sendable {
     private var sent = SentBitrate()
     private var delay: DelayBasedController
     private var loss = LossBasedController()
+    private var drain = StartupDrain()
     private var limit = ApplicationLimit()
     private var probing: ProbeController
     private var measurement = ProbeMeasurement()
@@ -96,6 +97,7 @@ public struct BandwidthEstimator: Sendable {
     /// Packets take another path now, or one again after there was none. If little is allowed, because of what was, a
     /// probe finds out at once whether the start bitrate is carried.
     public mutating func notePathChanged(at now: Instant) {
+        drain = StartupDrain()
         guard configuration.isProbing, lastFeedback != nil, targetBitrate < configuration.start else { return }
         probing.start(bitrate: configuration.start / 3, at: now)
     }
@@ -156,6 +158,9 @@ public struct BandwidthEstimator: Sendable {
             acknowledged: acknowledged.bitrate, probed: probed, isApplicationLimited: limit.isLimiting,
             roundTrip: roundTrip, at: now)
         if let probed { probing.noteResult(probed, at: now) }
+        if drain.receive(ordered, carried: acknowledged.bitrate ?? probed, at: now) {
+            delay.noteStandingQueue(carried: acknowledged.bitrate ?? probed, at: now)
+        }
         loss.receive(
             lost: lost, received: received, target: Swift.min(delay.target, loss.cap ?? .max),
             roundTrip: roundTrip, at: now)
@@ -237,6 +242,7 @@ public struct BandwidthEstimator: Sendable {
     private mutating func settle(at now: Instant) {
         var target = lastFeedback == nil ? blindTarget : delay.target
         if lastFeedback != nil, let cap = loss.cap { target = Swift.min(target, cap) }
+        if let cap = drain.cap { target = Swift.min(target, cap) }
         if let remoteMaximum { target = Swift.min(target, remoteMaximum) }
         targetBitrate = Swift.max(configuration.minimum, Swift.min(target, configuration.maximum))
         advanceProbing(at: now)

@@ -316,3 +316,21 @@ private func answered(_ estimator: inout BandwidthEstimator, from start: Instant
     }
     #expect(estimator.targetBitrate == target)
 }
+
+/// What the first burst leaves at a narrow bottleneck is gone in seconds, and the link is used well after.
+@Test(arguments: [150_000, 200_000]) func theQueueOfTheFirstBurstIsDrained(_ rate: Int) throws {
+    var call = CallBench(bottleneck(rate, queue: 2_000))
+    try call.run(toSecond: 1)
+    let atFirst = try #require(call.delay)
+    #expect(atFirst > .milliseconds(300))
+    try call.run(toSecond: 4)
+    #expect(try #require(call.delay) < .milliseconds(200))
+    #expect(try call.deliveredBitrate(over: 20) > rate / 10 * 7)
+}
+
+/// Somebody else's queue that was there before is no reason to hold back.
+@Test func anOpenLinkIsNotDrained() throws {
+    var call = CallBench(bottleneck(5_000_000, delay: 300))
+    try call.run(toSecond: 4)
+    #expect(call.sender.targets.allSatisfy { $0.target >= 300_000 })
+}

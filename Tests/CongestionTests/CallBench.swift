@@ -45,6 +45,11 @@ struct CallBench {
         return Int(Double((simulation.statistics(of: link).up.deliveredBytes - before) * 8) / seconds)
     }
 
+    /// How long the packet that came last was under way.
+    var delay: TimeDelta? {
+        receiver.last.flatMap { last in sender.departures[last.number].map { last.at - $0 } }
+    }
+
     var dropped: Int { simulation.statistics(of: simulation.link(of: leftHost)).up.droppedByQueue }
 }
 
@@ -63,6 +68,7 @@ struct Sender: SimulatedNode {
     var targets: [(at: Instant, target: Int)] = []
     var seesFeedback = true
     var longestQueue = TimeDelta.zero
+    private(set) var departures: [SequenceNumber: Instant] = [:]
     private var nextFrame = Instant.zero
     private var nextAudio = Instant.zero
     private var released: [Int] = []
@@ -131,6 +137,7 @@ struct Sender: SimulatedNode {
             pacer.release(at: now, into: &released)
             for size in released {
                 let number = estimator.stamp(bytes: size + Self.headers, probe: pacer.releasedProbe, at: now)
+                departures[number] = now
                 var bytes: [UInt8] = []
                 bytes.reserveCapacity(size)
                 bytes.append(number.rawValue)
@@ -161,6 +168,7 @@ struct Receiver: SimulatedNode {
     /// Where the packets come from, and what came.
     private var path = NetworkPath(local: Sender.path.remote, remote: Sender.path.local)
     private(set) var bytes = 0
+    private(set) var last: (number: SequenceNumber, at: Instant)?
     var deadline: Instant? { builder.deadline.map { $0 - clockOffset } }
 
     mutating func receive(_ datagram: Datagram, at now: Instant, into out: inout [Datagram]) {
@@ -168,6 +176,7 @@ struct Receiver: SimulatedNode {
         path = datagram.path
         bytes += datagram.bytes.count + Sender.headers
         let number = SequenceNumber(UInt16(datagram.bytes[0]) << 8 | UInt16(datagram.bytes[1]))
+        last = (number, now)
         builder.noteArrival(number, media: SSRC(1), at: now + clockOffset)
     }
 

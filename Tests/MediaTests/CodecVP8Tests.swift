@@ -64,6 +64,28 @@ import Testing
         #expect(abs(higher - 800_000) < 160_000, "\(higher)")
     }
 
+    /// Told a rate that the coarsest of all pictures would exceed, it leaves pictures out; at an ordinary one never.
+    @Test func aRateFarBelowTheOrdinaryOneIsKeptByLeavingPicturesOut() throws {
+        func run(told bitrate: Int) throws -> (rate: Double, dropped: Int) {
+            var scene = NoisyScene(VideoSize(320, 240), seed: 5)
+            let encoder = try VP8Encoder(.init(size: scene.size, bitrate: 600_000))
+            var (bytes, dropped) = (0, 0)
+            for number in 0..<300 {
+                if number == 30 { encoder.setBitrate(bitrate) }
+                guard let frame = try encoder.encode(scene.frame(number)) else {
+                    dropped += 1
+                    continue
+                }
+                if number >= 120 { bytes += frame.payload.count }
+            }
+            return (Double(bytes * 8) / 6, dropped)
+        }
+        let starved = try run(told: 30_000)
+        #expect(starved.dropped > 30 && starved.rate < 45_000, "\(starved)")
+        #expect(starved.rate > 10_000, "\(starved)")
+        #expect(try run(told: 400_000).dropped == 0)
+    }
+
     @Test func aChangeOfSizeGivesAKeyframeOfThatSize() throws {
         let encoder = try VP8Encoder(.init(size: VideoSize(160, 120)))
         let decoder = try VP8Decoder()

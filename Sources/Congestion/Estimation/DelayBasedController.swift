@@ -78,6 +78,15 @@ struct DelayBasedController: Sendable {
         state = .hold
     }
 
+    /// The bottleneck is full with `carried` bits per second, though its queue grows no more.
+    mutating func noteStandingQueue(carried: Int?, at now: Instant) {
+        guard let carried else { return }
+        isGuess = false
+        state = .hold
+        capacity.noteOveruse(at: carried)
+        if carried / 100 * 95 < target { set(carried / 100 * 95, at: now) }
+    }
+
     private mutating func set(_ bitrate: Int, at now: Instant) {
         target = Swift.max(bounds.lowerBound, Swift.min(bitrate, bounds.upperBound))
         lastChange = now

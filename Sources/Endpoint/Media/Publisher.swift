@@ -86,6 +86,7 @@ public final class Publisher {
         }
         let time = next.time
         var frame = next.frame
+        if frame.payload.isEmpty { return (frame, nil) }
         frame.captured = start.map { $0 + time }
         let kind = frame.codec.kind
         let ticks = kind == .video ? 90_000.0 : (frame.codec == .opus ? 48_000.0 : 8_000.0)

@@ -45,9 +45,12 @@ import Primitives
     private var isOpen = false
     private var wantsKeyframe = false
     private var lastTicks: Int64?
+    /// What it was set up for.
+    private let ordinaryBitrate: Int
 
     public init(_ configuration: Configuration) throws(CodecError) {
         self.configuration = configuration
+        ordinaryBitrate = configuration.bitrate
         unsafe context = .allocate(capacity: 1)
         unsafe settings = .allocate(capacity: 1)
         unsafe context.initialize(to: vpx_codec_ctx_t())
@@ -62,7 +65,9 @@ import Primitives
     }
 
     /// Encodes one picture; its time must be later than that of the one before, and is moved by a tick where it is not.
-    /// The timestamp of the result counts 90 kHz ticks of the picture's time. `nil` only where frames may be dropped.
+    /// The timestamp of the result counts 90 kHz ticks of the picture's time. `nil` where the frame was dropped: where that is
+    /// allowed, and while the bitrate is less than half of what the encoder was made for. There the coarsest pictures may be
+    /// more than is left for them, and what is too much would stand in a queue.
     public func encode(_ frame: VideoFrame, forceKeyframe: Bool = false) throws(CodecError) -> EncodedFrame? {
         let size = VideoSize(frame.width, frame.height)
         if size != configuration.size {
@@ -84,7 +89,7 @@ import Primitives
         var count = 0
         var keyframe: Int32 = 0
         guard let data = unsafe postern_vp8_packet(context, &iterator, &count, &keyframe) else {
-            if configuration.dropsFrames { return nil }
+            if mayDrop { return nil }
             throw CodecError(.encodingFailed, "the encoder gave no frame")
         }
         if keyframe != 0 { wantsKeyframe = false }
@@ -135,7 +140,7 @@ import Primitives
             configuration.errorResilient ? UInt32(VPX_ERROR_RESILIENT_DEFAULT) : 0
         unsafe settings.pointee.rc_end_usage = VPX_CBR
         unsafe settings.pointee.rc_resize_allowed = 0
-        unsafe settings.pointee.rc_dropframe_thresh = configuration.dropsFrames ? 30 : 0
+        unsafe settings.pointee.rc_dropframe_thresh = dropThreshold
         unsafe settings.pointee.rc_min_quantizer = UInt32(Swift.max(0, Swift.min(configuration.minimumQuantizer, 63)))
         unsafe settings.pointee.rc_max_quantizer = UInt32(
             Swift.max(configuration.minimumQuantizer, Swift.min(configuration.maximumQuantizer, 63)))
@@ -167,8 +172,12 @@ import Primitives
 
     private var kilobits: UInt32 { UInt32(Swift.max(1, Swift.min(configuration.bitrate / 1_000, 1_000_000))) }
 
+    private var mayDrop: Bool { configuration.dropsFrames || configuration.bitrate < ordinaryBitrate / 2 }
+    private var dropThreshold: UInt32 { mayDrop ? 30 : 0 }
+
     private func applySettings() {
         guard isOpen else { return }
+        unsafe settings.pointee.rc_dropframe_thresh = dropThreshold
         unsafe settings.pointee.rc_target_bitrate = kilobits
         _ = unsafe vpx_codec_enc_config_set(context, settings)
     }

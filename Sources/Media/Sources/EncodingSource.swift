@@ -98,8 +98,8 @@ final class EncodingSource: MediaSource {
         guard case .raw(let frame)? = picture, let videoEncoder else { return nil }
         picture = nil
         do throws(CodecError) {
-            guard let encoded = try videoEncoder.encode(frame) else { return nil }
-            return (frame.time, encoded)
+            let dropped = EncodedFrame(codec: .vp8, payload: [], timestamp: 0, isKeyframe: false)
+            return (frame.time, try videoEncoder.encode(frame) ?? dropped)
         } catch {
             throw MediaError(.encoderFailed, path: path, "the picture at \(frame.time) cannot be encoded: \(error).")
         }

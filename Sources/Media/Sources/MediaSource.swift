@@ -13,7 +13,8 @@ public protocol MediaSource: AnyObject {
     func peekTime() throws(MediaError) -> TimeDelta?
 
     /// Encodes the next frame in the order of time over the tracks and gives it, `nil` at the end. The frame's timestamp
-    /// counts ticks from time zero: 48 kHz for Opus, 90 kHz for video, 8 kHz for G.711.
+    /// counts ticks from time zero: 48 kHz for Opus, 90 kHz for video, 8 kHz for G.711. One without payload was dropped by
+    /// the encoder, to keep a bitrate that is much less than it was made for: its time passes, and nothing is sent.
     func next() throws(MediaError) -> (time: TimeDelta, frame: EncodedFrame)?
 
     /// Bits a second from the next frame on. No effect on frames passed through and on G.711.
