@@ -74,6 +74,7 @@ import Testing
 private final class NameServer: Sendable {
     let address: TransportAddress
     private let file: Int32
+    private let thread: pthread_t
 
     init(answer: @escaping @Sendable (_ name: String, _ type: UInt16) -> [[UInt8]]?) throws {
         let file = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
@@ -89,11 +90,13 @@ private final class NameServer: Sendable {
         try #require(bound == 0)
         self.file = file
         address = TransportAddress(.loopbackV4, UInt16(bigEndian: own.sin_port))
-        pthread_detach(try LoopThread.start(name: "test-dns") { Self.serve(file, answer) })
+        thread = try LoopThread.start(name: "test-dns") { Self.serve(file, answer) }
     }
 
+    /// The number of the socket may be another's as soon as it is closed: not before the thread has gone.
     func stop() {
         shutdown(file, Int32(SHUT_RDWR))
+        pthread_join(thread, nil)
         close(file)
     }
 
